@@ -1,0 +1,146 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"time"
+)
+
+// Provider reads one kind of export of a site: its content, its database, its
+// mail. The engine in package jobs calls it once per attempt of a task.
+//
+// A Provider is used by many goroutines at once.
+type Provider interface {
+	// Export begins the export that req names and returns it with its body
+	// open. The body is read once, from start to end, by one goroutine, and
+	// always closed. ctx lives as long as the body is read: canceling it must
+	// make a blocked Read return.
+	//
+	// Export returns errors made by Permanent, Retryable or RetryAfter where it
+	// knows the class; any other error is retryable.
+	Export(ctx context.Context, req *ExportRequest) (*Export, error)
+}
+
+// ExportRequest names what to export, and where an earlier attempt stopped.
+type ExportRequest struct {
+	BackupID string // the backup's id, a UUID; good as a correlation id at the source
+	UserID   string
+	SiteID   string
+	Provider string // the name under which the provider is configured
+
+	// Offset is how many bytes of the export are safely stored already. 0 asks
+	// for the whole.
+	Offset int64
+	// Validator is what Export.Validator said when those bytes were read. A
+	// source that can't prove it still serves the same bytes must begin again.
+	Validator string
+}
+
+// Export is an export whose body is open.
+type Export struct {
+	// Body gives the bytes from Offset to the end. Its Read returns io.EOF, and
+	// no error that wraps it, when the source's end was reached; a body that was
+	// cut returns another error, io.ErrUnexpectedEOF as a rule.
+	Body io.ReadCloser
+
+	// Offset is where Body starts in the export: ExportRequest.Offset when the
+	// source resumed, 0 when it started over. Any other value fails the attempt.
+	Offset int64
+
+	// Size is the length of the whole export in bytes, counted from its first
+	// byte and not from Offset, or -1 if the source didn't announce it. 0 is an
+	// announced empty export.
+	Size int64
+
+	// Validator identifies these bytes, so that a later attempt may go on behind
+	// them: a strong ETag or its equivalent. Empty: the export can't be resumed.
+	Validator string
+
+	// ContentType is the media type to store with the object.
+	ContentType string
+
+	// End says how the end of the stream was proven. It is called once, after
+	// Body has returned io.EOF. Nil is the same as a function that returns an
+	// End of zero value: then only Size can prove that the stream is whole.
+	End func() (End, error)
+}
+
+// End is what a source knows of its export once the last byte was read. An
+// error of Export.End (a digest that doesn't match, say) fails the attempt.
+type End struct {
+	// Framed: the transfer's own framing ended properly: the terminal chunk of
+	// HTTP/1.1 chunked coding (RFC 9112 §7.1), END_STREAM of HTTP/2 (RFC 9113
+	// §8.1), or the equivalent of another protocol. The end of a connection is
+	// not framing.
+	Framed bool
+
+	// DigestChecked: a digest that the source gave for exactly the bytes of Body
+	// was computed and matched, and Body was the whole export (RFC 9530
+	// Content-Digest of a 200 response).
+	DigestChecked bool
+
+	// SHA256 is the source's digest of the whole export (RFC 9530 Repr-Digest),
+	// 32 bytes, or nil. The engine compares it with what it stored.
+	SHA256 []byte
+}
+
+// Proof is how the end of a task's stream was proven.
+type Proof string
+
+const (
+	ProofLength  Proof = "length"  // the announced number of bytes arrived, and then the end
+	ProofDigest  Proof = "digest"  // the source's digest matched
+	ProofFraming Proof = "framing" // the transfer's framing ended properly
+	ProofNone    Proof = "none"    // nothing proved it; the provider is declared AllowUnproven
+)
+
+// ProviderConfig is how a provider is configured under a name.
+type ProviderConfig struct {
+	// Name is the provider's name in tasks, manifests, River kinds and queues,
+	// and object names. It matches ^[a-z0-9]+([_-][a-z0-9]+)*$ and has at most 40
+	// characters.
+	Name string
+
+	// Provider reads the export. It may be nil in a process that only asks for
+	// backups and works none.
+	Provider Provider
+
+	// AllowEmpty accepts an export of 0 bytes as a complete one.
+	AllowEmpty bool
+
+	// AllowUnproven accepts a stream whose end nothing proved (see End); the
+	// manifest then says "none" as its proof.
+	AllowUnproven bool
+
+	// MaxSize is the most bytes one export may have; 0 sets no limit.
+	MaxSize int64
+
+	// MaxAttempts is how often a task is attempted before it fails for good,
+	// between 1 and 100. Attempts that ended because their worker died or was
+	// stopped don't count. Defaults to 10.
+	MaxAttempts int
+
+	// MaxWorkers is how many tasks of this provider one process runs at once,
+	// between 1 and 1,000. Defaults to 4.
+	MaxWorkers int
+
+	// StallTimeout ends an attempt when no byte arrived for so long, between 1
+	// second and 1 hour. Time in which the store is what holds things up doesn't
+	// count. Defaults to 60 seconds.
+	StallTimeout time.Duration
+}
+
+var providerNameRE = regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
+
+const maxProviderName = 40
+
+// ValidateProviderName returns an error that says what is wrong with name as a
+// provider's name, or nil.
+func ValidateProviderName(name string) error {
+	if name == "" || len(name) > maxProviderName || !providerNameRE.MatchString(name) {
+		return fmt.Errorf("provider name %q must match %s and have at most %d characters", name, providerNameRE, maxProviderName)
+	}
+	return nil
+}
