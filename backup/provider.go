@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -126,6 +127,11 @@ type ProviderConfig struct {
 	// between 1 and 1,000. Defaults to 4.
 	MaxWorkers int
 
+	// RetryFor bounds the time from a task's first attempt to its last, whatever
+	// the number of attempts: waits that the source asks for count here. At least
+	// 1 minute. Defaults to 24 hours.
+	RetryFor time.Duration
+
 	// StallTimeout ends an attempt when no byte arrived for so long, between 1
 	// second and 1 hour. Time in which the store is what holds things up doesn't
 	// count. Defaults to 60 seconds.
@@ -141,6 +147,32 @@ const maxProviderName = 40
 func ValidateProviderName(name string) error {
 	if name == "" || len(name) > maxProviderName || !providerNameRE.MatchString(name) {
 		return fmt.Errorf("provider name %q must match %s and have at most %d characters", name, providerNameRE, maxProviderName)
+	}
+	return nil
+}
+
+// defaults fills in what isn't set, and validates.
+func (p *ProviderConfig) defaults() error {
+	if err := ValidateProviderName(p.Name); err != nil {
+		return err
+	}
+	p.MaxAttempts = cmp.Or(p.MaxAttempts, 10)
+	p.MaxWorkers = cmp.Or(p.MaxWorkers, 4)
+	p.RetryFor = cmp.Or(p.RetryFor, 24*time.Hour)
+	p.StallTimeout = cmp.Or(p.StallTimeout, time.Minute)
+	for _, rule := range []struct {
+		ok   bool
+		text string
+	}{
+		{p.MaxSize >= 0, "MaxSize must not be negative"},
+		{p.MaxAttempts >= 1 && p.MaxAttempts <= 100, "MaxAttempts must be between 1 and 100"},
+		{p.MaxWorkers >= 1 && p.MaxWorkers <= 1000, "MaxWorkers must be between 1 and 1,000"},
+		{p.RetryFor >= time.Minute, "RetryFor must be at least 1 minute"},
+		{p.StallTimeout >= time.Second && p.StallTimeout <= time.Hour, "StallTimeout must be between 1 second and 1 hour"},
+	} {
+		if !rule.ok {
+			return fmt.Errorf("provider %q: %s", p.Name, rule.text)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,173 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/sitebackup/sitebackup/backup/blob"
+	"github.com/sitebackup/sitebackup/migrations"
+)
+
+// Config configures a Client.
+type Config struct {
+	// Pool is where the tables are. It may be nil in a program that only calls
+	// verbs with a transaction of its own (StartTx and the like).
+	Pool *pgxpool.Pool
+
+	// Schema is the Postgres schema that holds our tables and River's. Defaults
+	// to "backup".
+	Schema string
+
+	// Store is the destination. It may be nil in a program that only asks for
+	// backups.
+	Store blob.Store
+
+	// Prefix is put before every object's key, without a slash at its end; at
+	// most 100 bytes. Defaults to none.
+	Prefix string
+
+	// Providers are the providers that exist, in any order. It may be empty in a
+	// program that only asks for backups: the workers know them.
+	Providers []ProviderConfig
+
+	// BaseURL is where people reach the HTTP API, such as
+	// "https://backup.example.com". It is written into the metadata of River
+	// jobs, so that an operator finds the backup. Defaults to none.
+	BaseURL string
+
+	// MaxSkew is how old a done task's export may be when Retry keeps it: older
+	// ones are exported again, so that a backup is of one time. Defaults to 24
+	// hours.
+	MaxSkew time.Duration
+
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// Client asks for backups and tells of them. Its methods may be called by many
+// goroutines at once.
+type Client struct {
+	cfg       Config
+	schema    string // quoted
+	river     *river.Client[pgx.Tx]
+	providers map[string]*ProviderConfig
+}
+
+// New makes a Client from cfg, which it copies. It doesn't connect.
+func New(cfg *Config) (*Client, error) {
+	c := &Client{cfg: *cfg, providers: make(map[string]*ProviderConfig, len(cfg.Providers))}
+	if c.cfg.Schema == "" {
+		c.cfg.Schema = migrations.DefaultSchema
+	}
+	if c.cfg.MaxSkew == 0 {
+		c.cfg.MaxSkew = 24 * time.Hour
+	}
+	if c.cfg.Logger == nil {
+		c.cfg.Logger = slog.Default()
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	c.schema = pgx.Identifier{c.cfg.Schema}.Sanitize()
+	rc, err := river.NewClient(riverpgxv5.New(c.cfg.Pool), &river.Config{Schema: c.cfg.Schema, Logger: c.cfg.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("make River client: %w", err)
+	}
+	c.river = rc
+	return c, nil
+}
+
+func (c *Client) validate() error {
+	if err := migrations.ValidateSchema(c.cfg.Schema); err != nil {
+		return err
+	}
+	if len(c.cfg.Prefix) > 100 || strings.HasPrefix(c.cfg.Prefix, "/") || strings.HasSuffix(c.cfg.Prefix, "/") {
+		return errors.New("Prefix must have at most 100 bytes and neither begin nor end with a slash")
+	}
+	if c.cfg.MaxSkew < time.Minute {
+		return errors.New("MaxSkew must be at least 1 minute")
+	}
+	for _, p := range c.cfg.Providers {
+		if err := p.defaults(); err != nil {
+			return err
+		}
+		if c.providers[p.Name] != nil {
+			return fmt.Errorf("provider %q is configured twice", p.Name)
+		}
+		c.providers[p.Name] = &p
+	}
+	return nil
+}
+
+// Schema is the Postgres schema that holds the tables.
+func (c *Client) Schema() string { return c.cfg.Schema }
+
+// Store is the configured destination, or nil.
+func (c *Client) Store() blob.Store { return c.cfg.Store }
+
+// Pool is the configured pool, or nil.
+func (c *Client) Pool() *pgxpool.Pool { return c.cfg.Pool }
+
+// Logger is the configured logger.
+func (c *Client) Logger() *slog.Logger { return c.cfg.Logger }
+
+// Provider is the configuration of a provider, with its defaults filled in, or
+// nil if there is none of that name.
+func (c *Client) Provider(name string) *ProviderConfig { return c.providers[name] }
+
+// ProviderNames lists the configured providers in the order of their names.
+func (c *Client) ProviderNames() []string {
+	names := make([]string, 0, len(c.providers))
+	for name := range c.providers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// sql puts the schema into a statement.
+func (c *Client) sql(query string) string { return strings.ReplaceAll(query, "{{schema}}", c.schema) }
+
+// errNoPool is returned by verbs without a transaction on a Client without a
+// pool.
+var errNoPool = errors.New("Config.Pool is nil: only the verbs that take a transaction work")
+
+// inTx runs fn in a transaction of its own.
+func (c *Client) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	if c.cfg.Pool == nil {
+		return errNoPool
+	}
+	return pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+}
+
+func (c *Client) insertOpts(queue string, b *Backup, t *Task) *river.InsertOpts {
+	m := jobMetadata{BackupID: b.ID, UserID: b.UserID, SiteID: b.SiteID}
+	opts := &river.InsertOpts{Queue: queue, Tags: []string{"backup-" + b.ID}}
+	if t != nil {
+		m.TaskID, m.Provider = t.ID, t.Provider
+		opts.Tags = append(opts.Tags, "provider-"+t.Provider)
+		if p := c.providers[t.Provider]; p != nil {
+			// River counts rescues and we don't: leave it room above our own limit.
+			opts.MaxAttempts = p.MaxAttempts + rescueRoom
+		}
+	}
+	if c.cfg.BaseURL != "" {
+		m.URL = strings.TrimSuffix(c.cfg.BaseURL, "/") + "/backup/" + b.ID
+	}
+	opts.Metadata, _ = json.Marshal(m) // strings only: it can't fail
+	return opts
+}
+
+// rescueRoom is how many more attempts than ours a River job may have.
+const rescueRoom = 15

@@ -1,0 +1,172 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Ledger is how workers read and write what they do: package jobs uses it, and
+// nobody else needs to. Every write after a claim is fenced by the lease's
+// token: once another worker has claimed the row, or it has left the state
+// that the verb is for, the verb returns ErrLeaseLost and writes nothing.
+type Ledger struct{ c *Client }
+
+// Ledger returns the workers' verbs. They need Config.Pool.
+func (c *Client) Ledger() *Ledger { return &Ledger{c} }
+
+// Lease is the right to work on a task, or on the planning or sealing of a
+// backup, until it ends without being renewed.
+type Lease struct {
+	BackupID string
+	TaskID   string    // empty for the lease on planning or sealing
+	Token    uuid.UUID // random, 128 bits
+}
+
+// ClaimParams say who claims, and for how long.
+type ClaimParams struct {
+	JobID    int64  // the River job that the worker runs
+	Worker   string // the worker's name, for operators
+	Duration time.Duration
+}
+
+// IdleError means that a River job has nothing to do: what it is for has ended,
+// or belongs to another River job. Done is true when it has ended well.
+type IdleError struct {
+	Reason string
+	Done   bool
+}
+
+func (e *IdleError) Error() string { return e.Reason }
+
+// LeasedError means that another worker's lease is alive.
+type LeasedError struct{ Remaining time.Duration }
+
+func (e *LeasedError) Error() string {
+	return fmt.Sprintf("another worker holds the lease for %s more", e.Remaining.Round(time.Second))
+}
+
+// Beat renews one lease.
+type Beat struct {
+	Lease
+	ReceivedBytes int64 // of a task: read from the source so far
+}
+
+// Renew renews leases for d from now, and returns the tokens of those that are
+// still held. It isn't an error that some are not.
+func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[uuid.UUID]bool, error) {
+	held := make(map[uuid.UUID]bool, len(beats))
+	var taskTokens, stepTokens []uuid.UUID
+	var tasks, backups []string
+	var received []int64
+	for _, b := range beats {
+		if b.TaskID == "" {
+			stepTokens, backups = append(stepTokens, b.Token), append(backups, b.BackupID)
+			continue
+		}
+		taskTokens, tasks, received = append(taskTokens, b.Token), append(tasks, b.TaskID), append(received, b.ReceivedBytes)
+	}
+	if len(tasks) > 0 {
+		// Rows are locked in the order of their ids, as everywhere.
+		err := l.renew(ctx, held, `
+			WITH u AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @received::bigint[]) AS u (id, token, received)),
+			l AS (SELECT t.id FROM {{schema}}.backup_task t JOIN u ON t.id = u.id AND t.lease_token = u.token
+				ORDER BY t.id FOR NO KEY UPDATE OF t)
+			UPDATE {{schema}}.backup_task t SET lease_until = now() + @d::interval, received_bytes = greatest(t.received_bytes, u.received)
+			FROM u JOIN l ON l.id = u.id WHERE t.id = u.id AND t.lease_token = u.token RETURNING t.lease_token`,
+			pgx.StrictNamedArgs{"ids": tasks, "tokens": taskTokens, "received": received, "d": d})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(backups) > 0 {
+		err := l.renew(ctx, held, `
+			WITH u AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[]) AS u (id, token)),
+			l AS (SELECT b.id FROM {{schema}}.backup b JOIN u ON b.id = u.id AND b.lease_token = u.token
+				ORDER BY b.id FOR NO KEY UPDATE OF b)
+			UPDATE {{schema}}.backup b SET lease_until = now() + @d::interval
+			FROM u JOIN l ON l.id = u.id WHERE b.id = u.id AND b.lease_token = u.token RETURNING b.lease_token`,
+			pgx.StrictNamedArgs{"ids": backups, "tokens": stepTokens, "d": d})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
+func (l *Ledger) renew(ctx context.Context, held map[uuid.UUID]bool, query string, args pgx.StrictNamedArgs) error {
+	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(query), args)
+	if err != nil {
+		return fmt.Errorf("renew leases: %w", err)
+	}
+	tokens, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return fmt.Errorf("renew leases: %w", err)
+	}
+	for _, t := range tokens {
+		held[t] = true
+	}
+	return nil
+}
+
+// Abandoned reports whether nobody holds a lease on the task or, where taskID
+// is empty, on the backup's planning or sealing: a River job that still runs
+// for it can be rescued.
+func (l *Ledger) Abandoned(ctx context.Context, backupID, taskID string) (abandoned bool, err error) {
+	query, id := `SELECT coalesce(lease_until < now(), true) FROM {{schema}}.backup_task WHERE id = @id`, taskID
+	if taskID == "" {
+		query, id = `SELECT coalesce(lease_until < now(), true) FROM {{schema}}.backup WHERE id = @id`, backupID
+	}
+	if !validID(id) {
+		return true, nil
+	}
+	err = l.c.cfg.Pool.QueryRow(ctx, l.c.sql(query), pgx.StrictNamedArgs{"id": id}).Scan(&abandoned)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read lease: %w", err)
+	}
+	return abandoned, nil
+}
+
+// Outcome is what became of an attempt that failed.
+type Outcome struct {
+	Final bool          // no further attempt
+	Delay time.Duration // until the next attempt
+}
+
+// RetryPolicy bounds the attempts.
+type RetryPolicy struct {
+	MaxAttempts int
+	RetryFor    time.Duration // from the first attempt on; 0: no bound
+}
+
+// decide says what follows on the failure, which isn't counted yet. age is the
+// time since the first attempt began.
+func (p RetryPolicy) decide(f *ClassError, failures int, age time.Duration) Outcome {
+	delay := backoff(failures + 1)
+	switch f.Class {
+	case ClassPermanent:
+		return Outcome{Final: true}
+	case ClassRetryAfter:
+		delay = max(f.After, time.Second)
+	default:
+		if failures+1 >= p.MaxAttempts {
+			return Outcome{Final: true}
+		}
+	}
+	if p.RetryFor > 0 && age+delay > p.RetryFor {
+		return Outcome{Final: true}
+	}
+	return Outcome{Delay: delay}
+}
+
+// failureOf makes one line of an error.
+func failureOf(f *ClassError) *Failure {
+	return &Failure{Class: f.Class, Message: oneLine(f.Err.Error()), Hint: oneLine(f.Hint)}
+}

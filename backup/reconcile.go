@@ -1,0 +1,108 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Reconciled counts what Reconcile mended.
+type Reconciled struct {
+	Requeued int `json:"requeued"` // got a new River job in the place of one that was lost
+	Canceled int `json:"canceled"` // were canceled, because somebody had canceled the River job
+}
+
+// strayJob tells a River job that will do nothing any more for the row (alias
+// r) that names it: it is gone or has ended, or, after the database was
+// restored, its id went to another one.
+const strayJob = `(j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded') OR j.kind <> r.kind
+	OR (j.args->>r.id_arg IS DISTINCT FROM r.id::text AND j.created_at IS DISTINCT FROM r.source_job_created_at))`
+
+// openRows are the backups and tasks that wait for a River job to do something.
+const openRows = `
+	SELECT b.id AS backup_id, NULL::uuid AS task_id, b.id, b.river_job_id, b.lease_until, 'backup_id' AS id_arg, b.source_job_created_at,
+		CASE b.state WHEN 'pending' THEN 'backup' ELSE 'backup_seal' END AS kind
+	FROM {{schema}}.backup b WHERE b.state IN ('pending', 'sealing')
+	UNION ALL
+	SELECT b.id, t.id, t.id, t.river_job_id, t.lease_until, 'task_id', NULL, 'backup_task_' || t.provider
+	FROM {{schema}}.backup b JOIN {{schema}}.backup_task t ON t.backup_id = b.id
+	WHERE b.state = 'running' AND t.state IN ('pending', 'running', 'committing')`
+
+// strays selects open rows without a River job that will work on them.
+const strays = `SELECT r.backup_id::text, coalesce(r.task_id::text, ''), coalesce(j.state = 'cancelled' AND j.kind = r.kind, false)
+	FROM (` + openRows + `) r LEFT JOIN {{schema}}.river_job j ON j.id = r.river_job_id
+	WHERE (r.lease_until IS NULL OR r.lease_until < now()) AND ` + strayJob
+
+type stray struct {
+	BackupID string
+	TaskID   string // empty for the backup itself
+	Canceled bool   // somebody canceled the River job
+}
+
+// Reconcile compares up to limit open backups and tasks with River's jobs, and
+// mends what was done to the jobs behind the workers' backs: a job that was
+// deleted, discarded or lost is replaced, without counting as a failure, and
+// where somebody canceled one, the backup is canceled.
+func (l *Ledger) Reconcile(ctx context.Context, limit int) (Reconciled, error) {
+	var done Reconciled
+	found, err := l.strays(ctx, l.c.cfg.Pool, "ORDER BY r.backup_id, r.task_id LIMIT @limit", pgx.StrictNamedArgs{"limit": limit})
+	if err != nil {
+		return done, err
+	}
+	for _, s := range found {
+		err := l.c.inChange(ctx, s.BackupID, func(ch *change) error { return ch.mend(ctx, s, &done) })
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (l *Ledger) strays(ctx context.Context, q querier, tail string, args pgx.StrictNamedArgs) ([]stray, error) {
+	rows, err := q.Query(ctx, l.c.sql(strays+" "+tail), args)
+	if err != nil {
+		return nil, fmt.Errorf("find lost River jobs: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stray])
+	if err != nil {
+		return nil, fmt.Errorf("find lost River jobs: %w", err)
+	}
+	return found, nil
+}
+
+// mend looks again, now that the backup is locked, and mends.
+func (ch *change) mend(ctx context.Context, s stray, done *Reconciled) error {
+	still, err := ch.c.Ledger().strays(ctx, ch.tx, "AND r.backup_id = @id", pgx.StrictNamedArgs{"id": s.BackupID})
+	if err != nil {
+		return err
+	}
+	for _, now := range still {
+		if now.TaskID != s.TaskID {
+			continue
+		}
+		if now.Canceled && ch.b.State != StateSealing {
+			done.Canceled++
+			return ch.cancel(ctx)
+		}
+		done.Requeued++
+		return ch.requeue(ctx, now)
+	}
+	return nil
+}
+
+func (ch *change) requeue(ctx context.Context, s stray) error {
+	switch {
+	case s.TaskID != "":
+		t, err := ch.task(ctx, s.TaskID)
+		if err != nil {
+			return err
+		}
+		return ch.insertTaskJobs(ctx, []*Task{t})
+	case ch.b.State == StatePending:
+		return ch.insertStepJob(ctx, ch.c.planJob(ch.b))
+	default:
+		return ch.insertStepJob(ctx, ch.c.sealJob(ch.b))
+	}
+}

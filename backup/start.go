@@ -1,0 +1,198 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+)
+
+// StartParams say what to back up.
+type StartParams struct {
+	// UserID and SiteID name the site. Each has 1 to 200 bytes in its
+	// percent-encoded form (RFC 3986 §2.1), is valid UTF-8 and has no control
+	// characters.
+	UserID string
+	SiteID string
+
+	// Providers are those to export; none means all that are configured when the
+	// backup is planned.
+	Providers []string
+
+	// Labels are the caller's own; at most 32, keys of 1 to 63 bytes, values of
+	// at most 255.
+	Labels map[string]string
+
+	// ContinueOnFailure lets the other tasks run on when one fails for good. The
+	// backup is failed then, too, but only when the last has ended.
+	ContinueOnFailure bool
+
+	// IdempotencyKey, of at most 255 bytes, makes a second call with the same
+	// user, site and key return the first one's backup. Empty: every call starts
+	// one.
+	IdempotencyKey string
+
+	source *sourceJob
+}
+
+// sourceJob is the River job that somebody else inserted to ask for a backup.
+type sourceJob struct {
+	id        int64
+	createdAt time.Time
+}
+
+// Start starts a backup. It is in Postgres when Start returns; the workers do
+// the rest. A bad parameter is a *FieldError.
+func (c *Client) Start(ctx context.Context, p StartParams) (*Backup, error) {
+	return one(c.StartMany(ctx, []StartParams{p}))
+}
+
+// StartTx starts a backup as a part of tx: if tx is rolled back there is none,
+// and if it is committed the backup will run.
+func (c *Client) StartTx(ctx context.Context, tx pgx.Tx, p StartParams) (*Backup, error) {
+	return one(c.startMany(ctx, tx, []StartParams{p}))
+}
+
+// StartMany starts all the backups or, on an error, none.
+func (c *Client) StartMany(ctx context.Context, ps []StartParams) (bs []*Backup, err error) {
+	err = c.inTx(ctx, func(tx pgx.Tx) error {
+		bs, err = c.startMany(ctx, tx, ps)
+		return err
+	})
+	return bs, err
+}
+
+// StartManyTx starts the backups as a part of tx. After an error the caller
+// must roll tx back.
+func (c *Client) StartManyTx(ctx context.Context, tx pgx.Tx, ps []StartParams) ([]*Backup, error) {
+	return c.startMany(ctx, tx, ps)
+}
+
+func one(bs []*Backup, err error) (*Backup, error) {
+	if err != nil {
+		return nil, err
+	}
+	return bs[0], nil
+}
+
+func (c *Client) startMany(ctx context.Context, tx pgx.Tx, ps []StartParams) ([]*Backup, error) {
+	for i := range ps {
+		if err := c.validateStart(&ps[i]); err != nil {
+			return nil, err
+		}
+	}
+	bs := make([]*Backup, len(ps))
+	var fresh []*Backup
+	for i := range ps {
+		b, made, err := c.insertBackup(ctx, tx, &ps[i])
+		if err != nil {
+			return nil, err
+		}
+		if bs[i] = b; made {
+			fresh = append(fresh, b)
+		}
+	}
+	return bs, c.insertPlanJobs(ctx, tx, fresh)
+}
+
+// insertBackup writes the row and its first event. Made is false where the
+// idempotency key belongs to a backup that exists.
+func (c *Client) insertBackup(ctx context.Context, tx pgx.Tx, p *StartParams) (b *Backup, made bool, err error) {
+	data, err := json.Marshal(backupData{State: StatePending, UserID: p.UserID, SiteID: p.SiteID})
+	if err != nil {
+		return nil, false, fmt.Errorf("encode event: %w", err)
+	}
+	args := pgx.StrictNamedArgs{
+		"id": newID(), "user": p.UserID, "site": p.SiteID, "providers": nilIfEmpty(p.Providers), "labels": labels(p.Labels),
+		"continue": p.ContinueOnFailure, "key": p.IdempotencyKey, "job": (*int64)(nil), "job_at": (*time.Time)(nil), "data": data,
+	}
+	if p.source != nil {
+		args["job"], args["job_at"] = &p.source.id, &p.source.createdAt
+	}
+	rows, err := tx.Query(ctx, c.sql(`
+		WITH b AS (
+			INSERT INTO {{schema}}.backup (id, user_id, site_id, providers, labels, continue_on_failure, idempotency_key,
+				source_job_id, source_job_created_at, river_job_id, event_seq)
+			VALUES (@id, @user, @site, @providers, @labels, @continue, nullif(@key, ''), @job, @job_at, @job, 1)
+			ON CONFLICT DO NOTHING RETURNING *
+		), e AS (
+			INSERT INTO {{schema}}.backup_event (backup_id, seq, name, data) SELECT id, 1, 'UploadJobCreated', @data FROM b
+		) SELECT `+backupColumns+` FROM b`), args)
+	if err != nil {
+		return nil, false, fmt.Errorf("insert backup: %w", err)
+	}
+	b, err = pgx.CollectOneRow(rows, scanBackup)
+	if isNoRows(err) {
+		b, err = c.existing(ctx, tx, p)
+		return b, false, err
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("insert backup: %w", err)
+	}
+	return b, true, nil
+}
+
+// existing is the backup that p asks for again.
+func (c *Client) existing(ctx context.Context, tx pgx.Tx, p *StartParams) (*Backup, error) {
+	if p.source != nil {
+		b, err := c.oneBackup(ctx, tx, "WHERE b.source_job_id = @job AND b.source_job_created_at = @at",
+			pgx.StrictNamedArgs{"job": p.source.id, "at": p.source.createdAt})
+		if err == nil {
+			return b, nil
+		}
+	}
+	b, err := c.oneBackup(ctx, tx, "WHERE b.user_id = @user AND b.site_id = @site AND b.idempotency_key = @key",
+		pgx.StrictNamedArgs{"user": p.UserID, "site": p.SiteID, "key": p.IdempotencyKey})
+	if err != nil {
+		return nil, fmt.Errorf("find backup of idempotency key: %w", err)
+	}
+	return b, nil
+}
+
+// insertPlanJobs inserts the River jobs that plan bs, and makes each the only
+// one that may.
+func (c *Client) insertPlanJobs(ctx context.Context, tx pgx.Tx, bs []*Backup) error {
+	if len(bs) == 0 {
+		return nil
+	}
+	params := make([]river.InsertManyParams, len(bs))
+	for i, b := range bs {
+		params[i] = c.planJob(b)
+	}
+	res, err := c.river.InsertManyTx(ctx, tx, params)
+	if err != nil {
+		return fmt.Errorf("insert River jobs: %w", err)
+	}
+	ids, jobs := make([]string, len(bs)), make([]int64, len(bs))
+	for i, b := range bs {
+		ids[i], jobs[i], b.riverJobID = b.ID, res[i].Job.ID, &res[i].Job.ID
+	}
+	_, err = tx.Exec(ctx, c.sql(`
+		UPDATE {{schema}}.backup b SET river_job_id = j.job
+		FROM unnest(@ids::uuid[], @jobs::bigint[]) AS j (id, job) WHERE b.id = j.id`),
+		pgx.StrictNamedArgs{"ids": ids, "jobs": jobs})
+	if err != nil {
+		return fmt.Errorf("note River jobs: %w", err)
+	}
+	return nil
+}
+
+func nilIfEmpty(s []string) []string {
+	if len(s) == 0 {
+		return nil
+	}
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+func labels(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
