@@ -132,6 +132,10 @@ type ProviderConfig struct {
 	// 1 minute. Defaults to 24 hours.
 	RetryFor time.Duration
 
+	// OpenTimeout ends an attempt when Provider.Export hasn't returned for so
+	// long, between 1 second and 24 hours. Defaults to 5 minutes.
+	OpenTimeout time.Duration
+
 	// StallTimeout ends an attempt when no byte arrived for so long, between 1
 	// second and 1 hour. Time in which the store is what holds things up doesn't
 	// count. Defaults to 60 seconds.
@@ -159,6 +163,7 @@ func (p *ProviderConfig) defaults() error {
 	p.MaxAttempts = cmp.Or(p.MaxAttempts, 10)
 	p.MaxWorkers = cmp.Or(p.MaxWorkers, 4)
 	p.RetryFor = cmp.Or(p.RetryFor, 24*time.Hour)
+	p.OpenTimeout = cmp.Or(p.OpenTimeout, 5*time.Minute)
 	p.StallTimeout = cmp.Or(p.StallTimeout, time.Minute)
 	for _, rule := range []struct {
 		ok   bool
@@ -168,6 +173,7 @@ func (p *ProviderConfig) defaults() error {
 		{p.MaxAttempts >= 1 && p.MaxAttempts <= 100, "MaxAttempts must be between 1 and 100"},
 		{p.MaxWorkers >= 1 && p.MaxWorkers <= 1000, "MaxWorkers must be between 1 and 1,000"},
 		{p.RetryFor >= time.Minute, "RetryFor must be at least 1 minute"},
+		{p.OpenTimeout >= time.Second && p.OpenTimeout <= 24*time.Hour, "OpenTimeout must be between 1 second and 24 hours"},
 		{p.StallTimeout >= time.Second && p.StallTimeout <= time.Hour, "StallTimeout must be between 1 second and 1 hour"},
 	} {
 		if !rule.ok {

@@ -1,0 +1,166 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+// running marks the River jobs that this process's executor runs. Only the
+// executor calls a worker's middleware, and the rescuer doesn't: that is how
+// Timeout tells which of the two asks.
+type running struct{ jobs sync.Map }
+
+func (r *running) middleware() rivertype.WorkerMiddleware {
+	return river.WorkerMiddlewareFunc(func(ctx context.Context, job *rivertype.JobRow, inner func(context.Context) error) error {
+		r.jobs.Store(job, true)
+		defer r.jobs.Delete(job)
+		return inner(ctx)
+	})
+}
+
+func (r *running) has(job *rivertype.JobRow) bool {
+	_, ok := r.jobs.Load(job)
+	return ok
+}
+
+// subject is what the args of our jobs have in common. The retry time is a
+// pointer's width of shared state between Work and NextRetry, which River
+// calls with the same *river.Job.
+type subject interface {
+	river.JobArgs
+	lease() (backupID, taskID string)
+	retry() time.Time
+}
+
+// base is what the workers have in common: when a job is tried again, and when
+// it may be rescued.
+type base[T subject] struct {
+	river.WorkerDefaults[T]
+	w *Workers
+}
+
+// Middleware marks the job as run by this process.
+func (b base[T]) Middleware(*rivertype.JobRow) []rivertype.WorkerMiddleware {
+	return []rivertype.WorkerMiddleware{b.w.running.middleware()}
+}
+
+// NextRetry is what the attempt that failed decided; for a job that was rescued
+// it is now.
+func (b base[T]) NextRetry(job *river.Job[T]) time.Time {
+	if at := job.Args.retry(); !at.IsZero() {
+		return at
+	}
+	return now()
+}
+
+// leaseQuery bounds the question whether a lease is alive.
+const leaseQuery = 5 * time.Second
+
+// Timeout is none for the executor: a live task may run as long as it likes.
+// The rescuer gets none either as long as the lease is alive, or can't be read,
+// and "at once" when it isn't.
+func (b base[T]) Timeout(job *river.Job[T]) time.Duration {
+	if b.w.running.has(job.JobRow) {
+		return -1
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaseQuery)
+	defer cancel()
+	backupID, taskID := job.Args.lease()
+	abandoned, err := b.w.ledger.Abandoned(ctx, backupID, taskID)
+	if err != nil || !abandoned {
+		return -1
+	}
+	return time.Nanosecond
+}
+
+// unclaimed maps an error of a claim to what River is told.
+func (w *Workers) unclaimed(err error) error {
+	var idle *backup.IdleError
+	var leased *backup.LeasedError
+	switch {
+	case errors.As(err, &idle) && idle.Done:
+		return nil
+	case errors.As(err, &idle):
+		return river.JobCancel(idle)
+	case errors.As(err, &leased):
+		return river.JobSnooze(leased.Remaining + time.Second)
+	default:
+		return err
+	}
+}
+
+// bookkeeping bounds what is written after a job's context has ended.
+const bookkeeping = 10 * time.Second
+
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
+}
+
+// interrupted handles the end of an attempt that didn't fail by itself: the
+// lease is lost, the job was canceled in River, or the process stops. It
+// returns false for any other error. release gives the lease back.
+func (w *Workers) interrupted(ctx, leased context.Context, err error, backupID string, release func(context.Context) error) (error, bool) {
+	if errors.Is(err, backup.ErrLeaseLost) || errors.Is(context.Cause(leased), backup.ErrLeaseLost) {
+		// The job's row may be another worker's by now. Of all that can be told to
+		// River a snooze does it the least harm.
+		return river.JobSnooze(w.cfg.LeaseDuration), true
+	}
+	if ctx.Err() == nil {
+		return nil, false
+	}
+	cause := context.Cause(ctx)
+	bg, cancel := detached(ctx)
+	defer cancel()
+	if errors.Is(cause, rivertype.ErrJobCancelledRemotely) {
+		w.canceledInRiver(bg, backupID)
+		return cause, true
+	}
+	if rerr := release(bg); rerr != nil {
+		w.cfg.Logger.WarnContext(bg, "release lease", "backup", backupID, "error", rerr)
+	}
+	return fmt.Errorf("handed over: %w", ctx.Err()), true
+}
+
+// canceledInRiver cancels the backup whose River job somebody canceled, unless
+// it was our own Cancel that did so.
+func (w *Workers) canceledInRiver(ctx context.Context, backupID string) {
+	var state *backup.StateError
+	_, err := w.client.Cancel(ctx, backupID)
+	if err != nil && !errors.As(err, &state) && !errors.Is(err, backup.ErrNotFound) {
+		// The reconciler sees the canceled job and tries again.
+		w.cfg.Logger.WarnContext(ctx, "cancel backup", "backup", backupID, "error", err)
+	}
+}
+
+// failed tells River of an attempt that failed: when the next one is, or that
+// there is none.
+func failed(cause *backup.ClassError, out backup.Outcome, retryAt *time.Time) error {
+	err := error(&lineError{cause})
+	if out.Final {
+		return river.JobCancel(err)
+	}
+	*retryAt = now().Add(out.Delay)
+	return err
+}
+
+// lineError is an error as operators see it in River UI: one line, and the
+// hint.
+type lineError struct{ cause *backup.ClassError }
+
+func (e *lineError) Error() string {
+	s := fmt.Sprintf("%s: %v", e.cause.Class, e.cause.Err)
+	if e.cause.Hint != "" {
+		s += " (hint: " + e.cause.Hint + ")"
+	}
+	return s
+}
+
+func (e *lineError) Unwrap() error { return e.cause }

@@ -1,0 +1,117 @@
+package jobs
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+const (
+	// rescueAfter is how long a River job runs before River's rescuer asks us
+	// whether its worker is alive. It looks every 30 seconds, and a new leader
+	// takes up to 20 seconds to be elected, so that a dead worker's task goes on
+	// elsewhere within 90 seconds.
+	rescueAfter = 45 * time.Second
+
+	// softStop is how long jobs have to end by themselves when the process
+	// stops, before they are told to journal and hand over.
+	softStop = time.Second
+
+	reconcileEvery = time.Minute
+)
+
+// AddWorkers registers the workers with a host's own bundle. The host's River
+// client also needs the settings that Configure makes; without its rescue
+// settings a dead worker's task waits for an hour.
+func (w *Workers) AddWorkers(bundle *river.Workers) error {
+	if err := river.AddWorkerSafely(bundle, &planWorker{base[planArgs]{w: w}}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
+	if err := river.AddWorkerSafely(bundle, &sealWorker{base[sealArgs]{w: w}}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
+	if err := river.AddWorkerSafely(bundle, &reconcileWorker{w: w}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
+	for _, name := range w.client.ProviderNames() {
+		if err := w.addTaskWorker(bundle, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTaskWorker turns the panic of River's function for kinds that are known
+// at run time only into an error.
+func (w *Workers) addTaskWorker(bundle *river.Workers, provider string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("add worker: %v", p)
+		}
+	}()
+	args := taskArgs{TaskArgs: backup.TaskArgs{Provider: provider}}
+	river.AddWorkerArgs(bundle, args, &taskWorker{base: base[taskArgs]{w: w}, provider: w.client.Provider(provider)})
+	return nil
+}
+
+// Configure completes the configuration of the River client that will run the
+// workers: the schema, the workers, a queue per provider, the periodic jobs,
+// and the timeouts on which the rescue of dead workers' tasks stands. What a
+// host has set itself stays, and is refused where the workers can't live with
+// it.
+func (w *Workers) Configure(rc *river.Config) error {
+	if rc.Schema != "" && rc.Schema != w.client.Schema() {
+		return fmt.Errorf("the River client's Schema is %q and the backup.Client's %q: they must be the same", rc.Schema, w.client.Schema())
+	}
+	rc.Schema = w.client.Schema()
+	if rc.Workers == nil {
+		rc.Workers = river.NewWorkers()
+	}
+	if err := w.AddWorkers(rc.Workers); err != nil {
+		return err
+	}
+	w.addQueues(rc)
+	rc.PeriodicJobs = append(rc.PeriodicJobs, river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery),
+		func() (river.JobArgs, *river.InsertOpts) {
+			return backup.ReconcileArgs{}, &river.InsertOpts{Queue: backup.QueueControl, MaxAttempts: 1}
+		}, &river.PeriodicJobOpts{ID: backup.KindReconcile, RunOnStart: true}))
+	if rc.SoftStopTimeout == 0 {
+		rc.SoftStopTimeout = softStop
+	}
+	return configureRescue(rc)
+}
+
+func (w *Workers) addQueues(rc *river.Config) {
+	if rc.Queues == nil {
+		rc.Queues = make(map[string]river.QueueConfig)
+	}
+	add := func(name string, maxWorkers int) {
+		if _, ok := rc.Queues[name]; !ok {
+			rc.Queues[name] = river.QueueConfig{MaxWorkers: maxWorkers}
+		}
+	}
+	add(backup.QueueControl, w.cfg.ControlWorkers)
+	add(river.QueueDefault, w.cfg.ControlWorkers) // where other languages' clients insert
+	for _, name := range w.client.ProviderNames() {
+		add(backup.QueueTaskPrefix+name, w.client.Provider(name).MaxWorkers)
+	}
+}
+
+func configureRescue(rc *river.Config) error {
+	if rc.JobTimeout == 0 {
+		rc.JobTimeout = rescueAfter // River wants it to be no longer than RescueStuckJobsAfter
+	}
+	if rc.JobTimeout > rescueAfter {
+		return fmt.Errorf("the River client's JobTimeout must be at most %s, or a dead worker's tasks wait longer; give the jobs that need more a Timeout of their own", rescueAfter)
+	}
+	if rc.RescueStuckJobsAfter == 0 {
+		rc.RescueStuckJobsAfter = rescueAfter
+	}
+	if rc.RescueStuckJobsAfter > rescueAfter {
+		return fmt.Errorf("the River client's RescueStuckJobsAfter must be at most %s; give the jobs that need more a Timeout of their own", rescueAfter)
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+// Package jobs has the River workers that make backups: one file per kind.
+//
+// A host that runs River already adds them to its own client:
+//
+//	workers, err := jobs.New(client, nil)
+//	...
+//	config := &river.Config{Workers: myWorkers, Queues: myQueues}
+//	err = workers.Configure(config)
+//	...
+//	riverClient, err := river.NewClient(riverpgxv5.New(pool), config)
+//
+// # The kinds
+//
+//   - backup plans: it resolves the providers, makes a task for each and
+//     enqueues them.
+//   - backup_task_<provider> makes one attempt at a task. Each provider has a
+//     queue of its own, so that it can be limited, paused and looked at by
+//     itself.
+//   - backup_seal writes the manifest when every task is done.
+//   - backup_reconcile runs every minute and mends what was done to the other
+//     jobs behind the workers' backs.
+//
+// # Who may write
+//
+// The rows of package backup are the truth, and River's jobs only make somebody
+// look at them. A worker claims a row by writing a random token into it, and
+// renews that lease every few seconds, all leases of a process in one
+// statement. Each of its later writes is conditional on the token. A worker that
+// couldn't renew stops itself before the lease ends; one that slept through it
+// (a zombie) finds that its writes do nothing.
+//
+// River's own rescue of dead workers' jobs asks the lease: River calls Timeout
+// both before it runs a job, where the answer is "none", and in its rescuer,
+// where the answer is "none" as long as the lease is alive. So a task may run
+// for days, and a dead worker's task goes on within 90 seconds.
+//
+// # The commit gate
+//
+// A task's bytes are staged where nobody sees them. When the end of the stream
+// is proven, one statement makes the task committing and stores the whole part
+// list, the length and the SHA-256. From then on whoever holds the lease commits
+// exactly that list, without reading the source again.
+package jobs

@@ -1,0 +1,102 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+type planArgs struct {
+	backup.PlanArgs
+
+	retryAt *time.Time
+}
+
+func (a planArgs) lease() (backupID, taskID string) { return a.BackupID, "" }
+func (a planArgs) retry() time.Time                 { return retryTime(a.retryAt) }
+
+func retryTime(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// planWorker plans a backup: it resolves the providers and makes their tasks.
+type planWorker struct{ base[planArgs] }
+
+// Work plans. A job that somebody else's River client inserted makes its backup
+// first.
+func (p *planWorker) Work(ctx context.Context, job *river.Job[planArgs]) error {
+	job.Args.retryAt = new(time.Time)
+	id := job.Args.BackupID
+	if id == "" {
+		b, err := p.w.ledger.Adopt(ctx, job.ID, job.CreatedAt, job.Args.PlanArgs)
+		if bad := new(backup.FieldError); errors.As(err, &bad) {
+			return river.JobCancel(fmt.Errorf("bad args: %w", bad))
+		}
+		if err != nil {
+			return err
+		}
+		id = b.ID
+		if err := river.RecordOutput(ctx, map[string]string{"backup_id": id}); err != nil {
+			return err
+		}
+	}
+	return p.w.step(ctx, job.ID, id, job.Args.retryAt, p.w.ledger.ClaimPlan, p.plan)
+}
+
+func (p *planWorker) plan(ctx context.Context, work *backup.StepWork) error {
+	providers := work.Backup.Providers
+	if providers == nil {
+		providers = p.w.client.ProviderNames()
+	}
+	if len(providers) == 0 {
+		return backup.Permanent(errors.New("no provider is configured"), "configure providers where the workers run")
+	}
+	for _, name := range providers {
+		if p.w.client.Provider(name) == nil {
+			return backup.Permanent(fmt.Errorf("provider %q is not configured", name), "configure it where the workers run, or ask for others")
+		}
+	}
+	err := p.w.ledger.FinishPlan(ctx, work.Lease, providers)
+	if err == nil {
+		p.w.passed("plan")
+	}
+	return err
+}
+
+// step claims a step of a backup, holds its lease while run works, and records
+// how it ended.
+func (w *Workers) step(
+	ctx context.Context, jobID int64, backupID string, retryAt *time.Time,
+	claim func(context.Context, string, backup.ClaimParams) (*backup.StepWork, error),
+	run func(context.Context, *backup.StepWork) error,
+) error {
+	claimedAt := now()
+	work, err := claim(ctx, backupID, w.claim(jobID))
+	if err != nil {
+		return w.unclaimed(err)
+	}
+	leased, held := w.heart.hold(ctx, work.Lease, claimedAt)
+	defer w.heart.drop(held)
+	if err = run(leased, work); err == nil {
+		return nil
+	}
+	if err, ok := w.interrupted(ctx, leased, err, backupID, func(ctx context.Context) error {
+		return w.ledger.ReleaseStep(ctx, work.Lease)
+	}); ok {
+		return err
+	}
+	cause := backup.Classify(err)
+	out, err := w.ledger.FailStep(ctx, work, cause, w.stepPolicy())
+	if err != nil {
+		return fmt.Errorf("record failure: %w", err)
+	}
+	return failed(cause, out, retryAt)
+}

@@ -1,0 +1,61 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/blob"
+)
+
+type sealArgs struct {
+	backup.SealArgs
+
+	retryAt *time.Time
+}
+
+func (a sealArgs) lease() (backupID, taskID string) { return a.BackupID, "" }
+func (a sealArgs) retry() time.Time                 { return retryTime(a.retryAt) }
+
+// sealWorker writes the manifest of a backup whose tasks are all done.
+type sealWorker struct{ base[sealArgs] }
+
+// sealOutput is what operators see on the River job.
+type sealOutput struct {
+	Manifest string `json:"manifest"` // its key in the store
+	Bytes    int64  `json:"bytes"`    // of all objects together
+	Objects  int    `json:"objects"`
+}
+
+// Work seals.
+func (s *sealWorker) Work(ctx context.Context, job *river.Job[sealArgs]) error {
+	job.Args.retryAt = new(time.Time)
+	return s.w.step(ctx, job.ID, job.Args.BackupID, job.Args.retryAt, s.w.ledger.ClaimSeal, s.seal)
+}
+
+func (s *sealWorker) seal(ctx context.Context, work *backup.StepWork) error {
+	data, key, err := s.w.ledger.SaveManifest(ctx, work.Lease)
+	if err != nil {
+		return err
+	}
+	s.w.passed("manifest")
+	if err := blob.Put(ctx, s.w.store, key, data, backup.ManifestContentType); err != nil {
+		if errors.Is(err, blob.ErrConflict) {
+			return backup.Permanent(fmt.Errorf("write manifest: %w", err), "something else wrote to the manifest's key; look at who has access to the store")
+		}
+		return backup.Retryable(fmt.Errorf("write manifest: %w", err), "look at the store")
+	}
+	s.w.passed("seal")
+	if err := s.w.ledger.FinishSeal(ctx, work.Lease); err != nil {
+		return err
+	}
+	out := sealOutput{Manifest: key, Objects: len(work.Backup.Tasks)}
+	for _, t := range work.Backup.Tasks {
+		out.Bytes += t.Size
+	}
+	return river.RecordOutput(ctx, out)
+}

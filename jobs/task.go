@@ -1,0 +1,124 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/blob"
+)
+
+type taskArgs struct {
+	backup.TaskArgs
+
+	retryAt *time.Time
+}
+
+func (a taskArgs) lease() (backupID, taskID string) { return a.BackupID, a.TaskID }
+func (a taskArgs) retry() time.Time                 { return retryTime(a.retryAt) }
+
+// taskWorker runs the tasks of one provider.
+type taskWorker struct {
+	base[taskArgs]
+	provider *backup.ProviderConfig
+}
+
+// taskOutput is what operators see on the River job.
+type taskOutput struct {
+	Bytes  int64        `json:"bytes"`
+	Parts  int          `json:"parts"`
+	Object string       `json:"object"` // its key in the store
+	SHA256 string       `json:"sha256"`
+	Proof  backup.Proof `json:"proof"`
+}
+
+// Work makes one attempt at a task.
+func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
+	job.Args.retryAt = new(time.Time)
+	claimedAt := now()
+	work, err := t.w.ledger.ClaimTask(ctx, job.Args.TaskArgs, t.w.claim(job.ID))
+	if err != nil {
+		return t.w.unclaimed(err)
+	}
+	leased, held := t.w.heart.hold(ctx, work.Lease, claimedAt)
+	defer t.w.heart.drop(held)
+
+	a := &attempt{w: t.w, provider: t.provider, work: work, held: held}
+	out, err := a.run(leased)
+	if err == nil {
+		return river.RecordOutput(ctx, out)
+	}
+	if err, ok := t.w.interrupted(ctx, leased, err, work.BackupID, func(ctx context.Context) error {
+		return t.w.ledger.ReleaseTask(ctx, work.Lease)
+	}); ok {
+		return err
+	}
+	return t.fail(ctx, work, err, job.Args.retryAt)
+}
+
+// fail records an attempt that failed.
+func (t *taskWorker) fail(ctx context.Context, work *backup.TaskWork, err error, retryAt *time.Time) error {
+	cause := backup.Classify(err)
+	record := t.w.ledger.FailTask
+	if errors.Is(err, errContentLost) {
+		record = t.w.ledger.LoseTask
+	}
+	policy := backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}
+	out, rerr := record(ctx, work.Lease, cause, policy)
+	if errors.Is(rerr, backup.ErrLeaseLost) {
+		return river.JobSnooze(t.w.cfg.LeaseDuration)
+	}
+	if rerr != nil {
+		return fmt.Errorf("record failure: %w", rerr)
+	}
+	return failed(cause, out, retryAt)
+}
+
+// errContentLost means that a task which has passed the commit gate can't be
+// committed: neither its object nor its parts are in the store, or something
+// else is at its key.
+var errContentLost = errors.New("the staged export is lost")
+
+// run brings a task from where it stands to done.
+func (a *attempt) run(ctx context.Context) (*taskOutput, error) {
+	content := a.work.Content()
+	if a.work.Task.State != backup.TaskCommitting {
+		var err error
+		if content, err = a.export(ctx); err != nil {
+			return nil, err
+		}
+		a.w.passed("gate")
+	} else {
+		a.proof = a.work.Task.Proof
+	}
+	if err := a.commit(ctx, content); err != nil {
+		return nil, err
+	}
+	a.w.passed("commit")
+	if err := a.w.ledger.FinishTask(ctx, a.work.Lease); err != nil {
+		return nil, err
+	}
+	a.w.passed("task")
+	return &taskOutput{
+		Bytes: content.Size, Parts: len(content.Parts), Object: a.work.Task.ObjectKey,
+		SHA256: fmt.Sprintf("%x", content.SHA256), Proof: a.proof,
+	}, nil
+}
+
+// commit makes the object visible: exactly what passed the gate.
+func (a *attempt) commit(ctx context.Context, content *blob.Content) error {
+	task := a.work.Task
+	err := blob.Commit(ctx, a.w.store, task.ObjectKey, a.work.UploadID, content, task.ContentType)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, blob.ErrPartMissing), errors.Is(err, blob.ErrConflict):
+		return backup.Retryable(fmt.Errorf("%w: %w", errContentLost, err), "the export begins again under a new name")
+	default:
+		return backup.Retryable(fmt.Errorf("commit object: %w", err), "look at the store")
+	}
+}
