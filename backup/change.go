@@ -68,7 +68,7 @@ func (ch *change) flush(ctx context.Context) error {
 			"id": b.ID, "was": ch.was, "state": b.State, "open": b.openTasks, "failed": b.failedTasks,
 			"events": len(ch.events), "job": b.riverJobID, "failures": b.failures, "generation": b.generation,
 			"class": string(f.Class), "error": f.Message, "hint": f.Hint,
-			"canceling": ch.canceling,
+			"canceling": ch.canceling && !b.State.Terminal(),
 		})
 	if err := oneRow(tag.RowsAffected(), err, "update backup"); err != nil {
 		return err

@@ -74,14 +74,23 @@ func (w *Workers) Configure(rc *river.Config) error {
 		return err
 	}
 	w.addQueues(rc)
-	rc.PeriodicJobs = append(rc.PeriodicJobs, river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery),
-		func() (river.JobArgs, *river.InsertOpts) {
-			return backup.ReconcileArgs{}, &river.InsertOpts{Queue: backup.QueueControl, MaxAttempts: 1}
-		}, &river.PeriodicJobOpts{ID: backup.KindReconcile, RunOnStart: true}))
+	if !rc.LeaderElectionDisabled { // only a leader inserts periodic jobs
+		rc.PeriodicJobs = append(rc.PeriodicJobs, periodicJobs()...)
+	}
 	if rc.SoftStopTimeout == 0 {
 		rc.SoftStopTimeout = softStop
 	}
 	return configureRescue(rc)
+}
+
+// periodicJobs are ticks: what is due is read from our own tables.
+func periodicJobs() []*river.PeriodicJob {
+	reconcile := func() (river.JobArgs, *river.InsertOpts) {
+		return backup.ReconcileArgs{}, &river.InsertOpts{Queue: backup.QueueControl, MaxAttempts: 1}
+	}
+	return []*river.PeriodicJob{
+		river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery), reconcile, &river.PeriodicJobOpts{ID: backup.KindReconcile, RunOnStart: true}),
+	}
 }
 
 func (w *Workers) addQueues(rc *river.Config) {

@@ -113,11 +113,14 @@ func (a *attempt) run(ctx context.Context) (*taskOutput, error) {
 func (a *attempt) commit(ctx context.Context, content *blob.Content) error {
 	task := a.work.Task
 	err := blob.Commit(ctx, a.w.store, task.ObjectKey, a.work.UploadID, content, task.ContentType)
+	var mismatch *blob.MismatchError
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, blob.ErrPartMissing), errors.Is(err, blob.ErrConflict):
 		return backup.Retryable(fmt.Errorf("%w: %w", errContentLost, err), "the export begins again under a new name")
+	case errors.As(err, &mismatch):
+		return backup.Permanent(err, "the store doesn't hold what was sent to it; look at it before anything else")
 	default:
 		return backup.Retryable(fmt.Errorf("commit object: %w", err), "look at the store")
 	}
