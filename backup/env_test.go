@@ -166,7 +166,7 @@ func content(w *backup.TaskWork, sizes ...int64) *blob.Content {
 func parts(w *backup.TaskWork, first int, sizes ...int64) []blob.Part {
 	ps := make([]blob.Part, len(sizes))
 	for i, s := range sizes {
-		ps[i] = blob.Part{ID: blob.NewPartID(w.UploadID, w.Token, first+i), Size: s, CRC64: 1<<63 | uint64(i)} //nolint:gosec // small
+		ps[i] = blob.Part{ID: blob.NewPartID(w.UploadID, w.Token, first+i), Size: s, CRC64: 1<<63 | uint64(i)}
 	}
 	return ps
 }

@@ -43,6 +43,7 @@ func (e *StateError) Error() string {
 // Class says what is to be done after an error.
 type Class string
 
+// The classes.
 const (
 	ClassPermanent  Class = "permanent"   // trying again can't help
 	ClassRetryable  Class = "retryable"   // try again after a backoff

@@ -14,6 +14,7 @@ import (
 // EventName says what an event announces.
 type EventName string
 
+// The events.
 const (
 	EventUploadJobCreated EventName = "UploadJobCreated" // a backup was asked for
 	EventUpdateBackup     EventName = "UpdateUploadJob"  // a backup's state changed

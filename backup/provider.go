@@ -90,6 +90,7 @@ type End struct {
 // Proof is how the end of a task's stream was proven.
 type Proof string
 
+// The proofs.
 const (
 	ProofLength  Proof = "length"  // the announced number of bytes arrived, and then the end
 	ProofDigest  Proof = "digest"  // the source's digest matched

@@ -9,6 +9,7 @@ package backup
 //	done, failed, canceled → deleting
 type State string
 
+// The states of a backup.
 const (
 	StatePending  State = "pending"  // asked for, not yet planned
 	StateRunning  State = "running"  // its tasks are planned and run
@@ -33,6 +34,7 @@ func (s State) Terminal() bool {
 //	done, failed, canceled → pending (Retry)
 type TaskState string
 
+// The states of a task.
 const (
 	TaskPending    TaskState = "pending"    // waits to be run, at NextAttemptAt if that is set
 	TaskRunning    TaskState = "running"    // a worker streams the export

@@ -1,0 +1,89 @@
+// Package backup is how you ask for backups, and how you learn what became of
+// them. This page tells the design of the whole system.
+//
+// # The promise
+//
+// A program that holds other people's data owes its users backups. Here, a
+// backup that says done is a complete, provable copy:
+//
+//   - A task is done only when the end of its source's stream was proven, every
+//     byte was hashed on its way in, the store holds the object with that
+//     length, and the fact is in Postgres.
+//   - A backup is done only when every task is, and its manifest is in the
+//     store, written last. No manifest, no backup.
+//   - A crash, a deploy or a broken connection costs seconds, not the transfer.
+//   - Asking is transactional: [Client.StartTx] writes in the caller's own
+//     transaction. Rolled back, nothing exists; committed, it will run.
+//
+// # Asking
+//
+// A [Client] is made with [New]. A program that only asks needs neither a store
+// nor providers, and links neither workers nor a cloud SDK:
+//
+//	client, err := backup.New(&backup.Config{})
+//	...
+//	b, err := client.StartTx(ctx, tx, backup.StartParams{UserID: "u1", SiteID: "s1"})
+//
+// Other languages insert a River job of kind "backup"; see [PlanArgs].
+// [Client.Get] and [Client.List] tell how a backup stands, [Client.Cancel] and
+// [Client.Retry] change that, and [Client.Events] lists every change, each
+// written in the transaction that made it.
+//
+// # The way of a backup
+//
+//	StartTx ──row + River job──▶ plan ──a task and a job per provider──▶ tasks ──the last one──▶ seal
+//
+// Its row is pending until it is planned: a River job of kind "backup" resolves
+// the providers and makes a task for each, with a River job in that provider's
+// own queue. Then it is running. When the last task is done, the same
+// transaction makes it sealing and enqueues the writing of the manifest; with
+// that in the store it is done. When a task fails for good the backup is failed
+// and the other tasks are canceled, unless ContinueOnFailure was asked for.
+//
+// Package jobs has the workers. They write through [Ledger], whose verbs are
+// fenced: a worker holds a lease on what it works on, with a random token, and
+// every write says that the token must still be there.
+//
+// # The rules of the tables
+//
+// The row of the backup is locked first, always, then its tasks. How many tasks
+// are open is an exact counter in it. Every change is guarded in SQL by the state
+// it leaves, so that two may race and one loses cleanly. READ COMMITTED is
+// assumed. Ages are computed in the database, so that clocks may differ.
+//
+// # A task's way
+//
+// The worker asks the [Provider] for the export and streams it, in parts of a
+// fixed size and in bounded memory, into the store, where nobody sees it yet
+// (package blob). A journal in Postgres follows: which parts are stored, and the
+// state of the SHA-256 over them. A later attempt goes on where the journal ends,
+// if the source can prove that it still serves the same bytes ([Export.Validator]);
+// else it begins again under a new name, so that two attempts' bytes never mix.
+//
+// At the end of the stream, the end is proven: the announced length arrived, a
+// digest matched, or the framing ended properly ([End]). A stream that merely
+// stopped is no proof. Then one statement takes the task through the commit
+// gate: it is committing, and its part list, length and SHA-256 are final. From
+// there on whoever holds the lease commits exactly that, without reading the
+// source again. Cancel, retry and failure of a sibling wait for a task that is
+// committing.
+//
+// # What mends itself
+//
+// A dead worker's lease ends; River's rescuer asks the lease, and gives the job
+// to another worker. Jobs that were deleted, discarded or canceled behind the
+// workers' backs are found by a reconciler, every minute: lost ones are replaced,
+// and where somebody canceled one in River UI the backup is canceled.
+//
+// # Names in the store
+//
+//	<prefix>/<user>/<site>/<backup>/<provider>/<upload id>
+//	<prefix>/<user>/<site>/<backup>/manifest.json
+//
+// Each segment is percent-encoded. A tenant's objects are found by prefix.
+//
+// # What it doesn't do
+//
+// It doesn't restore, deduplicate or encrypt. It copies what an export API
+// gives; that the export is a good one is the provider's word.
+package backup
