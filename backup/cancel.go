@@ -2,6 +2,8 @@ package backup
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -42,4 +44,30 @@ func (ch *change) cancel(ctx context.Context) error {
 	default:
 		return &StateError{Verb: "cancel", State: ch.b.State}
 	}
+}
+
+// CancelByJob cancels the backup whose open planning or task is the River job's
+// business, because somebody canceled that job in River. If it isn't any more,
+// nothing happens: it was our own Cancel that canceled the job, or a Retry has
+// put another one in its place.
+func (l *Ledger) CancelByJob(ctx context.Context, backupID string, jobID int64) error {
+	err := l.c.inChange(ctx, backupID, func(ch *change) error {
+		responsible := ch.b.State == StatePending && ch.b.riverJobID != nil && *ch.b.riverJobID == jobID
+		if ch.b.State == StateRunning {
+			err := ch.tx.QueryRow(ctx, l.c.sql(`SELECT EXISTS (SELECT FROM {{schema}}.backup_task
+				WHERE backup_id = @id AND river_job_id = @job AND state IN ('pending', 'running', 'committing'))`),
+				pgx.StrictNamedArgs{"id": ch.b.ID, "job": jobID}).Scan(&responsible)
+			if err != nil {
+				return fmt.Errorf("find task of River job: %w", err)
+			}
+		}
+		if !responsible {
+			return nil
+		}
+		return ch.cancel(ctx)
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }

@@ -126,3 +126,24 @@ func TestAdopt(t *testing.T) {
 	_, err = b.ledger.Adopt(b.ctx, 9, at, backup.PlanArgs{UserID: userID})
 	require.ErrorAs(t, err, &field)
 }
+
+// Only a job that is still responsible cancels its backup.
+func TestCancelByJob(t *testing.T) {
+	b := setup(t)
+	id := b.start().ID
+	b.plan(id, "db", "site")
+	w := b.claim(id, "db")
+	old := b.job(id, "db")
+	b.fail(w, backup.Permanent(errTest, ""))
+	_, err := b.client.Retry(b.ctx, id)
+	require.NoError(t, err)
+	require.NoError(t, b.ledger.CancelByJob(b.ctx, id, old))
+	b.requireState(id, backup.StateRunning, states{"db": backup.TaskPending, "site": backup.TaskPending})
+	require.NoError(t, b.ledger.CancelByJob(b.ctx, id, b.job(id, "site")))
+	b.requireState(id, backup.StateCanceled, states{"db": backup.TaskCanceled, "site": backup.TaskCanceled})
+	require.NoError(t, b.ledger.CancelByJob(b.ctx, token().String(), 1))
+
+	pending := b.start().ID
+	require.NoError(t, b.ledger.CancelByJob(b.ctx, pending, b.job(pending, "")))
+	require.Equal(t, backup.StateCanceled, b.get(pending).State)
+}

@@ -106,13 +106,22 @@ func (a *attempt) admit(ex *backup.Export, asked int64) error {
 
 // record notes the export in the task's row.
 func (a *attempt) record(ctx context.Context, ex *backup.Export, resumed bool) error {
+	given := a.work.Task.ObjectKey
 	err := a.w.ledger.OpenTask(ctx, a.work, backup.Source{
 		Resumed: resumed, Validator: ex.Validator, ContentType: ex.ContentType, Size: ex.Size,
 	})
 	if err != nil {
 		_ = ex.Body.Close() // nothing was read
+		return err
 	}
-	return err
+	if given != a.work.Task.ObjectKey {
+		// What was staged under the old name is of no use to anybody any more. If
+		// this fails, it expires.
+		if err := a.w.store.Abort(ctx, given); err != nil {
+			a.w.cfg.Logger.InfoContext(ctx, "drop staged parts", "object", given, "error", err)
+		}
+	}
+	return nil
 }
 
 func (a *attempt) stage(ctx context.Context, ex *backup.Export, checkpoint *blob.Checkpoint) (*blob.Content, error) {

@@ -281,6 +281,9 @@ func TestForeignJobs(t *testing.T) {
 	b.eventually("the bad one to be canceled", time.Minute, func() bool {
 		return b.count(`SELECT count(*) FROM {river_job} WHERE state = 'cancelled' AND errors[1]->>'error' LIKE '%siteId must not be empty%'`) == 1
 	})
+	b.eventually("the one that can't be read to be canceled", time.Minute, func() bool {
+		return b.count(`SELECT count(*) FROM {river_job} WHERE state = 'cancelled' AND attempt = 1 AND errors[1]->>'error' LIKE '%bad args: json%'`) == 1
+	})
 	require.Equal(t, 2, b.count("SELECT count(*) FROM {backup}"))
 	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup} WHERE idempotency_key = 'k1'"))
 }

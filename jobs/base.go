@@ -31,13 +31,31 @@ func (r *running) has(job *rivertype.JobRow) bool {
 	return ok
 }
 
-// subject is what the args of our jobs have in common. The retry time is a
-// pointer's width of shared state between Work and NextRetry, which River
-// calls with the same *river.Job.
+// subject is what the args of our jobs have in common.
 type subject interface {
 	river.JobArgs
 	lease() (backupID, taskID string)
 	retry() time.Time
+}
+
+// retryAt is what Work tells NextRetry, which River calls with the same
+// *river.Job: when the next attempt is. River doesn't store it.
+type retryAt struct{ at *time.Time }
+
+// unexpected is the wait behind an error of which nothing was recorded: the
+// database failed, as a rule.
+const unexpected = 5 * time.Second
+
+func newRetryAt() retryAt {
+	at := now().Add(unexpected)
+	return retryAt{&at}
+}
+
+func (r retryAt) retry() time.Time {
+	if r.at == nil { // Work wasn't called: the job is being rescued
+		return time.Time{}
+	}
+	return *r.at
 }
 
 // base is what the workers have in common: when a job is tried again, and when
@@ -107,7 +125,9 @@ func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 // interrupted handles the end of an attempt that didn't fail by itself: the
 // lease is lost, the job was canceled in River, or the process stops. It
 // returns false for any other error. release gives the lease back.
-func (w *Workers) interrupted(ctx, leased context.Context, err error, backupID string, release func(context.Context) error) (error, bool) {
+func (w *Workers) interrupted(
+	ctx, leased context.Context, err error, backupID string, jobID int64, release func(context.Context) error,
+) (error, bool) {
 	if errors.Is(err, backup.ErrLeaseLost) || errors.Is(context.Cause(leased), backup.ErrLeaseLost) {
 		// The job's row may be another worker's by now. Of all that can be told to
 		// River a snooze does it the least harm.
@@ -120,7 +140,7 @@ func (w *Workers) interrupted(ctx, leased context.Context, err error, backupID s
 	bg, cancel := detached(ctx)
 	defer cancel()
 	if errors.Is(cause, rivertype.ErrJobCancelledRemotely) {
-		w.canceledInRiver(bg, backupID)
+		w.canceledInRiver(bg, backupID, jobID)
 		return cause, true
 	}
 	if rerr := release(bg); rerr != nil {
@@ -131,10 +151,8 @@ func (w *Workers) interrupted(ctx, leased context.Context, err error, backupID s
 
 // canceledInRiver cancels the backup whose River job somebody canceled, unless
 // it was our own Cancel that did so.
-func (w *Workers) canceledInRiver(ctx context.Context, backupID string) {
-	var state *backup.StateError
-	_, err := w.client.Cancel(ctx, backupID)
-	if err != nil && !errors.As(err, &state) && !errors.Is(err, backup.ErrNotFound) {
+func (w *Workers) canceledInRiver(ctx context.Context, backupID string, jobID int64) {
+	if err := w.ledger.CancelByJob(ctx, backupID, jobID); err != nil {
 		// The reconciler sees the canceled job and tries again.
 		w.cfg.Logger.WarnContext(ctx, "cancel backup", "backup", backupID, "error", err)
 	}
@@ -142,12 +160,12 @@ func (w *Workers) canceledInRiver(ctx context.Context, backupID string) {
 
 // failed tells River of an attempt that failed: when the next one is, or that
 // there is none.
-func failed(cause *backup.ClassError, out backup.Outcome, retryAt *time.Time) error {
+func failed(cause *backup.ClassError, out backup.Outcome, r retryAt) error {
 	err := error(&lineError{cause})
 	if out.Final {
 		return river.JobCancel(err)
 	}
-	*retryAt = now().Add(out.Delay)
+	*r.at = now().Add(out.Delay)
 	return err
 }
 

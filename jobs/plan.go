@@ -2,9 +2,9 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/riverqueue/river"
 
@@ -14,17 +14,17 @@ import (
 type planArgs struct {
 	backup.PlanArgs
 
-	retryAt *time.Time
+	retryAt
+	bad error // the args aren't what they should be
 }
 
 func (a planArgs) lease() (backupID, taskID string) { return a.BackupID, "" }
-func (a planArgs) retry() time.Time                 { return retryTime(a.retryAt) }
 
-func retryTime(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
+// UnmarshalJSON keeps its error for Work, which cancels the job with it: anybody
+// may insert one, and River would try again.
+func (a *planArgs) UnmarshalJSON(data []byte) error {
+	a.bad = json.Unmarshal(data, &a.PlanArgs)
+	return nil
 }
 
 // planWorker plans a backup: it resolves the providers and makes their tasks.
@@ -33,7 +33,10 @@ type planWorker struct{ base[planArgs] }
 // Work plans. A job that somebody else's River client inserted makes its backup
 // first.
 func (p *planWorker) Work(ctx context.Context, job *river.Job[planArgs]) error {
-	job.Args.retryAt = new(time.Time)
+	job.Args.retryAt = newRetryAt()
+	if job.Args.bad != nil {
+		return river.JobCancel(fmt.Errorf("bad args: %w", job.Args.bad))
+	}
 	id := job.Args.BackupID
 	if id == "" {
 		b, err := p.w.ledger.Adopt(ctx, job.ID, job.CreatedAt, job.Args.PlanArgs)
@@ -74,12 +77,14 @@ func (p *planWorker) plan(ctx context.Context, work *backup.StepWork) error {
 // step claims a step of a backup, holds its lease while run works, and records
 // how it ended.
 func (w *Workers) step(
-	ctx context.Context, jobID int64, backupID string, retryAt *time.Time,
+	ctx context.Context, jobID int64, backupID string, retry retryAt,
 	claim func(context.Context, string, backup.ClaimParams) (*backup.StepWork, error),
 	run func(context.Context, *backup.StepWork) error,
 ) error {
 	claimedAt := now()
-	work, err := claim(ctx, backupID, w.claim(jobID))
+	cctx, cancel := context.WithTimeout(ctx, w.cfg.LeaseDuration)
+	defer cancel()
+	work, err := claim(cctx, backupID, w.claim(jobID))
 	if err != nil {
 		return w.unclaimed(err)
 	}
@@ -88,15 +93,15 @@ func (w *Workers) step(
 	if err = run(leased, work); err == nil {
 		return nil
 	}
-	if err, ok := w.interrupted(ctx, leased, err, backupID, func(ctx context.Context) error {
+	if err, ok := w.interrupted(ctx, leased, err, backupID, jobID, func(ctx context.Context) error {
 		return w.ledger.ReleaseStep(ctx, work.Lease)
 	}); ok {
 		return err
 	}
 	cause := backup.Classify(err)
-	out, err := w.ledger.FailStep(ctx, work, cause, w.stepPolicy())
+	out, err := w.ledger.FailStep(leased, work, cause, w.stepPolicy())
 	if err != nil {
 		return fmt.Errorf("record failure: %w", err)
 	}
-	return failed(cause, out, retryAt)
+	return failed(cause, out, retry)
 }

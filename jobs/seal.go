@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/riverqueue/river"
 
@@ -15,11 +14,10 @@ import (
 type sealArgs struct {
 	backup.SealArgs
 
-	retryAt *time.Time
+	retryAt
 }
 
 func (a sealArgs) lease() (backupID, taskID string) { return a.BackupID, "" }
-func (a sealArgs) retry() time.Time                 { return retryTime(a.retryAt) }
 
 // sealWorker writes the manifest of a backup whose tasks are all done.
 type sealWorker struct{ base[sealArgs] }
@@ -33,7 +31,7 @@ type sealOutput struct {
 
 // Work seals.
 func (s *sealWorker) Work(ctx context.Context, job *river.Job[sealArgs]) error {
-	job.Args.retryAt = new(time.Time)
+	job.Args.retryAt = newRetryAt()
 	return s.w.step(ctx, job.ID, job.Args.BackupID, job.Args.retryAt, s.w.ledger.ClaimSeal, s.seal)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/riverqueue/river"
 
@@ -15,11 +14,10 @@ import (
 type taskArgs struct {
 	backup.TaskArgs
 
-	retryAt *time.Time
+	retryAt
 }
 
 func (a taskArgs) lease() (backupID, taskID string) { return a.BackupID, a.TaskID }
-func (a taskArgs) retry() time.Time                 { return retryTime(a.retryAt) }
 
 // taskWorker runs the tasks of one provider.
 type taskWorker struct {
@@ -38,9 +36,11 @@ type taskOutput struct {
 
 // Work makes one attempt at a task.
 func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
-	job.Args.retryAt = new(time.Time)
+	job.Args.retryAt = newRetryAt()
 	claimedAt := now()
-	work, err := t.w.ledger.ClaimTask(ctx, job.Args.TaskArgs, t.w.claim(job.ID))
+	cctx, cancel := context.WithTimeout(ctx, t.w.cfg.LeaseDuration)
+	defer cancel()
+	work, err := t.w.ledger.ClaimTask(cctx, job.Args.TaskArgs, t.w.claim(job.ID))
 	if err != nil {
 		return t.w.unclaimed(err)
 	}
@@ -52,16 +52,16 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	if err == nil {
 		return river.RecordOutput(ctx, out)
 	}
-	if err, ok := t.w.interrupted(ctx, leased, err, work.BackupID, func(ctx context.Context) error {
+	if err, ok := t.w.interrupted(ctx, leased, err, work.BackupID, job.ID, func(ctx context.Context) error {
 		return t.w.ledger.ReleaseTask(ctx, work.Lease)
 	}); ok {
 		return err
 	}
-	return t.fail(ctx, work, err, job.Args.retryAt)
+	return t.fail(leased, work, err, job.Args.retryAt)
 }
 
 // fail records an attempt that failed.
-func (t *taskWorker) fail(ctx context.Context, work *backup.TaskWork, err error, retryAt *time.Time) error {
+func (t *taskWorker) fail(ctx context.Context, work *backup.TaskWork, err error, retry retryAt) error {
 	cause := backup.Classify(err)
 	record := t.w.ledger.FailTask
 	if errors.Is(err, errContentLost) {
@@ -75,7 +75,7 @@ func (t *taskWorker) fail(ctx context.Context, work *backup.TaskWork, err error,
 	if rerr != nil {
 		return fmt.Errorf("record failure: %w", rerr)
 	}
-	return failed(cause, out, retryAt)
+	return failed(cause, out, retry)
 }
 
 // errContentLost means that a task which has passed the commit gate can't be
