@@ -1,0 +1,29 @@
+GO ?= go
+LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: all demo test race lint dist compose clean
+
+all: lint test
+
+# The main job, on whatever this machine has.
+demo:
+	$(GO) run ./cmd/backupd demo
+
+test:
+	$(GO) test ./...
+
+race:
+	$(GO) test -race ./...
+
+lint:
+	$(LINT) run ./...
+
+# Static binaries for the image targets prebuilt-*.
+dist:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o dist/ ./cmd/backupd ./examples/mockapi
+
+compose:
+	docker compose up --build
+
+clean:
+	rm -rf dist

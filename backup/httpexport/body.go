@@ -1,0 +1,73 @@
+package httpexport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+// body is an export's body: it counts and hashes what is read, and tells the
+// true end from all others.
+type body struct {
+	resp   *http.Response
+	digest *digester
+	left   int64 // bytes to come until the export's end, or -1 if nobody said
+	framed bool  // the response's own framing has an end mark
+	read   int64
+	err    error // what ended the body; it stays
+}
+
+// isFramed reports whether the end of a response's body is marked by its framing
+// itself. net/http returns io.EOF for an HTTP/1.1 chunked body only after the
+// terminal chunk, and for a later version only after END_STREAM; but for a
+// body without chunks and length also when the connection ends.
+func isFramed(resp *http.Response) bool {
+	return resp.ProtoMajor >= 2 || len(resp.TransferEncoding) > 0 && resp.TransferEncoding[0] == "chunked"
+}
+
+// Read returns io.EOF at the true end, and an error that doesn't match it
+// wherever else the body ends.
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.resp.Body.Read(p)
+	_, _ = b.digest.Write(p[:n])
+	b.read += int64(n)
+	switch {
+	case b.left >= 0 && b.read > b.left:
+		n -= int(b.read - b.left)
+		b.err = b.fail(fmt.Errorf("%d bytes were announced, and more came", b.left))
+	case err == io.EOF && b.read < b.left:
+		b.err = b.fail(io.ErrUnexpectedEOF)
+	case err == io.EOF:
+		b.err = io.EOF
+	case err != nil:
+		b.err = b.fail(safe(err))
+	}
+	return n, b.err
+}
+
+func (b *body) fail(err error) error {
+	err = fmt.Errorf("%s: after %d bytes of the body: %w", describe(b.resp.Request.URL), b.read, err)
+	return backup.Retryable(err, "The source broke the export off: look at its logs, and at gateways between.")
+}
+
+// Close closes the response.
+func (b *body) Close() error { return b.resp.Body.Close() }
+
+// end is Export.End.
+func (b *body) end() (backup.End, error) {
+	if b.err != io.EOF {
+		return backup.End{}, errors.New("end export: the body was not read to its end")
+	}
+	v, err := b.digest.end()
+	if err != nil {
+		err = fmt.Errorf("%s: %w", describe(b.resp.Request.URL), err)
+		return backup.End{}, backup.Retryable(err, "The bytes were changed on their way, or the source computes its digest wrongly.")
+	}
+	return backup.End{Framed: b.framed, DigestChecked: v.checked, SHA256: v.sha256}, nil
+}

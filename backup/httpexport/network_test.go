@@ -1,0 +1,193 @@
+package httpexport_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/httpexport"
+)
+
+func TestRefusedConnection(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	require.NoError(t, l.Close())
+	p := newProvider(t, "http://"+l.Addr().String()+template+"?key=secret", nil)
+	err := fails(t, p, request())
+	require.Equal(t, backup.ClassRetryable, err.Class)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	require.Contains(t, err.Hint, "Nothing listens")
+	require.NotContains(t, err.Error(), "secret")
+}
+
+func TestUnknownHost(t *testing.T) {
+	t.Parallel()
+	err := fails(t, newProvider(t, "http://no-such-host.invalid/x", nil), request())
+	require.Equal(t, backup.ClassRetryable, err.Class)
+	require.Contains(t, err.Hint, "Check the host name")
+}
+
+func TestSourceThatClosesAtOnce(t *testing.T) {
+	t.Parallel()
+	err := fails(t, raw(t, "", nil), request())
+	require.Equal(t, backup.ClassRetryable, err.Class)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.ErrorContains(t, err, "the connection ended early")
+}
+
+func TestSourceThatNeverAnswers(t *testing.T) {
+	t.Parallel()
+	short := func(c *httpexport.Config) { c.HeaderTimeout = 20 * time.Millisecond }
+	for name, start := range map[string]func(*testing.T, http.HandlerFunc, func(*httpexport.Config)) *httpexport.Provider{
+		"HTTP/1": serve, "HTTP/2": serveH2,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, short)
+			err := fails(t, p, request())
+			require.Equal(t, backup.ClassRetryable, err.Class)
+			require.ErrorContains(t, err, "timeout awaiting response headers")
+			require.Contains(t, err.Hint, "raise HeaderTimeout")
+		})
+	}
+}
+
+func TestHeaderTimeoutDoesNotCutABody(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	p := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.(http.Flusher).Flush()
+		<-release
+		_, _ = io.WriteString(w, content)
+	}, func(c *httpexport.Config) {
+		c.HeaderTimeout = 500 * time.Millisecond
+		c.ContentType = nil
+	})
+	e, err := p.Export(t.Context(), request())
+	require.NoError(t, err)
+	timer := time.NewTimer(600 * time.Millisecond)
+	<-timer.C
+	close(release)
+	got, err := read(t, e)
+	require.NoError(t, err)
+	require.Equal(t, content, got)
+}
+
+func TestTLSHandshakeTimeout(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			accepted <- conn
+		}
+	}()
+	p := newProvider(t, "https://"+l.Addr().String()+template, func(c *httpexport.Config) { c.TLSTimeout = 20 * time.Millisecond })
+	err := fails(t, p, request())
+	require.Equal(t, backup.ClassRetryable, err.Class)
+	require.ErrorContains(t, err, "TLS handshake timeout")
+	require.NoError(t, (<-accepted).Close())
+	require.NoError(t, l.Close())
+}
+
+func TestCertificateThatIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	err := fails(t, newProvider(t, server.URL+template, nil), request())
+	require.Equal(t, backup.ClassRetryable, err.Class)
+	require.Contains(t, err.Hint, "certificate")
+}
+
+func TestCanceledExport(t *testing.T) {
+	t.Parallel()
+	started := make(chan struct{})
+	p := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(started)
+		<-r.Context().Done()
+	}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-started
+		cancel()
+	}()
+	_, err := p.Export(ctx, request())
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestAuthorizeFails(t *testing.T) {
+	t.Parallel()
+	var requests int
+	for _, tt := range []struct {
+		err   error
+		class backup.Class
+	}{
+		{errAuthorize, backup.ClassRetryable},
+		{backup.Permanent(errAuthorize, "Add one."), backup.ClassPermanent},
+	} {
+		p := serve(t, func(http.ResponseWriter, *http.Request) { requests++ }, func(c *httpexport.Config) {
+			c.Authorize = func(context.Context, *http.Request, *backup.ExportRequest) error { return tt.err }
+		})
+		err := fails(t, p, request())
+		require.Equal(t, tt.class, err.Class)
+		require.ErrorIs(t, err, errAuthorize)
+		require.ErrorContains(t, err, "authorize GET http://127.0.0.1:")
+	}
+	require.Zero(t, requests)
+}
+
+func TestAuthorizeMaySignAndNotChangeTheTransfer(t *testing.T) {
+	t.Parallel()
+	seen := make(chan *http.Request, 1)
+	p := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		seen <- r
+		_, _ = io.WriteString(w, content)
+	}, func(c *httpexport.Config) {
+		c.Authorize = func(_ context.Context, r *http.Request, req *backup.ExportRequest) error {
+			r.URL.RawQuery = url.Values{"signature": {"over " + r.Header.Get("Range")}}.Encode()
+			r.Header.Set("Accept-Encoding", "gzip")
+			r.Header.Set("Range", "bytes=7-")
+			req.Offset = 7
+			return nil
+		}
+	})
+	req := resumeAt(10, `"v1"`)
+	whole(t, p, req)
+	r := <-seen
+	require.Equal(t, "over bytes=10-", r.URL.Query().Get("signature"))
+	require.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
+	require.Equal(t, "bytes=10-", r.Header.Get("Range"))
+	require.EqualValues(t, 10, req.Offset)
+}
+
+func TestProxy(t *testing.T) {
+	t.Parallel()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		require.Equal(t, "source.example", r.URL.Host)
+		_, _ = io.WriteString(w, content)
+	}))
+	t.Cleanup(proxy.Close)
+	p := newProvider(t, "http://source.example"+template, func(c *httpexport.Config) {
+		c.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
+	})
+	whole(t, p, request())
+
+	p = newProvider(t, "http://source.example"+template, func(c *httpexport.Config) {
+		c.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy today") }
+	})
+	require.ErrorContains(t, fails(t, p, request()), "no proxy today")
+}

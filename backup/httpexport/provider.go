@@ -1,0 +1,133 @@
+package httpexport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+// Provider reads exports from one HTTP export API. Make it with New; many
+// goroutines may use it at once.
+type Provider struct {
+	config    *Config
+	template  template
+	transport http.RoundTripper
+	now       func() time.Time
+}
+
+var _ backup.Provider = (*Provider)(nil)
+
+// New returns a provider for config, which it copies, or an error that names the
+// field that is wrong and its rule.
+func New(config *Config) (*Provider, error) {
+	c := config.withDefaults()
+	t, err := parseTemplate(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	p := &Provider{config: c, template: t, transport: c.Transport, now: systemNow}
+	if p.transport == nil {
+		p.transport = newTransport(c)
+	}
+	return p, nil
+}
+
+// CloseIdleConnections closes connections that no export is using.
+func (p *Provider) CloseIdleConnections() {
+	if c, ok := p.transport.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// errNoPart means that a source's answer to a request for a part can't be joined
+// to what is stored.
+var errNoPart = errors.New("the answer is not the part asked for")
+
+// Export begins an export, as backup.Provider says.
+func (p *Provider) Export(ctx context.Context, req *backup.ExportRequest) (*backup.Export, error) {
+	u, err := p.template.expand(req)
+	if err != nil {
+		return nil, backup.Permanent(fmt.Errorf("make URL for user %q, site %q: %w", req.UserID, req.SiteID, err),
+			"The ids can't be put into the provider's URL.")
+	}
+	if req.Offset > 0 && isValidator(req.Validator) && !p.config.NoResume {
+		export, err := p.export(&call{ctx: ctx, req: req, start: u, part: true})
+		if !errors.Is(err, errNoPart) {
+			return export, err
+		}
+	}
+	return p.export(&call{ctx: ctx, req: req, start: u})
+}
+
+// export makes the request, and closes the response unless it has the export.
+func (p *Provider) export(c *call) (*backup.Export, error) {
+	resp, err := p.do(c)
+	if err != nil {
+		return nil, err
+	}
+	export, err := p.open(c, resp)
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return export, nil
+}
+
+// open makes an export of a response.
+func (p *Provider) open(c *call, resp *http.Response) (*backup.Export, error) {
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		return p.openBody(c, resp, 0, resp.ContentLength)
+	case resp.StatusCode == http.StatusNoContent:
+		return emptyExport(resp, 0, "", p.declaredType()), nil
+	case c.part && resp.StatusCode == http.StatusPartialContent:
+		return p.openPart(c, resp)
+	case c.part && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+		return p.openEnd(c, resp)
+	}
+	return nil, p.statusError(resp)
+}
+
+// openBody makes an export of a response whose body starts at offset of an
+// export of size bytes.
+func (p *Provider) openBody(c *call, resp *http.Response, offset, size int64) (*backup.Export, error) {
+	contentType, err := p.checkMedia(resp)
+	if err != nil {
+		return nil, err
+	}
+	whole := resp.StatusCode == http.StatusOK
+	digest, err := newDigester(resp, whole)
+	if err != nil {
+		return nil, backup.Permanent(fmt.Errorf("%s: %w", describe(resp.Request.URL), err), "The source sends digests that can't be right.")
+	}
+	b := &body{resp: resp, digest: digest, left: -1, framed: isFramed(resp)}
+	if size >= 0 {
+		b.left = size - offset
+	} else if !whole {
+		// It may be a part of the part that was asked for: its end proves nothing.
+		b.framed = false
+	}
+	validator := validatorOf(resp.Header)
+	if !whole {
+		validator = c.req.Validator
+	}
+	return &backup.Export{
+		Body: b, Offset: offset, Size: size, Validator: validator, ContentType: contentType, End: b.end,
+	}, nil
+}
+
+// emptyExport makes an export of a response that says that nothing follows. Its
+// size proves that.
+func emptyExport(resp *http.Response, offset int64, validator, contentType string) *backup.Export {
+	_ = resp.Body.Close()
+	return &backup.Export{
+		Body: http.NoBody, Offset: offset, Size: offset, Validator: validator, ContentType: contentType,
+	}
+}
