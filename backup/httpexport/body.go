@@ -61,7 +61,7 @@ func (b *body) Close() error { return b.resp.Body.Close() }
 
 // end is Export.End.
 func (b *body) end() (backup.End, error) {
-	if b.err != io.EOF {
+	if b.err != io.EOF { //nolint:errorlint // only io.EOF itself is the end
 		return backup.End{}, errors.New("end export: the body was not read to its end")
 	}
 	v, err := b.digest.end()

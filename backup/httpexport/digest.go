@@ -25,7 +25,7 @@ func parseDigests(field []string) (digests, error) {
 	var d digests
 	dict, err := httpsfv.UnmarshalDictionary(field)
 	if err != nil {
-		return d, nil
+		return d, nil //nolint:nilerr // as good as none
 	}
 	if d.sha256, err = digestOf(dict, "sha-256", sha256.Size); err != nil {
 		return digests{}, err

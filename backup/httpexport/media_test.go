@@ -89,7 +89,7 @@ func TestTransportThatDecodesIsRefused(t *testing.T) {
 type decoding struct{}
 
 func (decoding) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: 200, Uncompressed: true, ContentLength: -1, Body: http.NoBody, Request: r}, nil
+	return &http.Response{StatusCode: http.StatusOK, Uncompressed: true, ContentLength: -1, Body: http.NoBody, Request: r}, nil
 }
 
 func TestRequestHeaders(t *testing.T) {

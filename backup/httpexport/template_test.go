@@ -29,7 +29,7 @@ func TestTemplateEscapesIDs(t *testing.T) {
 		require.NoError(t, err, tt.template)
 		u, err := parsed.expand(&backup.ExportRequest{UserID: tt.user, SiteID: tt.site, BackupID: "b1"})
 		require.NoError(t, err, tt)
-		require.Equal(t, tt.want, u.RequestURI()[strings.Index(u.RequestURI(), tt.want[:1]):], tt)
+		require.True(t, strings.HasSuffix(u.RequestURI(), tt.want), "%s: %+v", u.RequestURI(), tt)
 	}
 }
 

@@ -37,8 +37,9 @@ func main() {
 	var f flags
 	kong.Parse(&f, kong.Name("mockapi"), kong.Description("Serves the mock export APIs for a site's content and its database."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, &f, os.Stdout); err != nil {
+	err := run(ctx, &f, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mockapi:", err)
 		os.Exit(1)
 	}
@@ -46,7 +47,8 @@ func main() {
 
 // run serves until ctx ends, and then gives open responses a few seconds.
 func run(ctx context.Context, f *flags, out io.Writer) error {
-	listener, err := net.Listen("tcp", f.Listen)
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", f.Listen)
 	if err != nil {
 		return err
 	}
@@ -62,7 +64,7 @@ func run(ctx context.Context, f *flags, out io.Writer) error {
 	}
 
 	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() { stopped <- shutdown(server) })
+	stop := context.AfterFunc(ctx, func() { stopped <- shutdown(server) }) //nolint:contextcheck // ctx has ended by then
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return err
