@@ -47,7 +47,8 @@ func (p *planWorker) Work(ctx context.Context, job *river.Job[planArgs]) error {
 			return err
 		}
 		id = b.ID
-		if err := river.RecordOutput(ctx, map[string]string{"backup_id": id}); err != nil {
+		// A job that is delivered twice ends without planning: it says whose it is.
+		if err := river.RecordOutput(ctx, planOutput{BackupID: id}); err != nil {
 			return err
 		}
 	}
@@ -68,10 +69,17 @@ func (p *planWorker) plan(ctx context.Context, work *backup.StepWork) error {
 		}
 	}
 	err := p.w.ledger.FinishPlan(ctx, work.Lease, providers)
-	if err == nil {
-		p.w.passed("plan")
+	if err != nil {
+		return err
 	}
-	return err
+	p.w.passed("plan")
+	return river.RecordOutput(ctx, planOutput{BackupID: work.BackupID, Providers: providers})
+}
+
+// planOutput is what operators see on the River job.
+type planOutput struct {
+	BackupID  string   `json:"backup_id"`
+	Providers []string `json:"providers,omitempty"`
 }
 
 // step claims a step of a backup, holds its lease while run works, and records
