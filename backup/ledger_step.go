@@ -18,21 +18,25 @@ type StepWork struct {
 }
 
 // Adopt makes the backup that somebody else's River job asks for: once per
-// River job, and once per idempotency key. A bad argument is a *FieldError. If
-// the key belongs to another backup, that one is returned.
-func (l *Ledger) Adopt(ctx context.Context, jobID int64, jobCreatedAt time.Time, a PlanArgs) (b *Backup, err error) {
+// River job, and once per idempotency key. A bad argument is a *FieldError. Mine
+// is false where another River job plans the backup: this one was delivered
+// twice.
+func (l *Ledger) Adopt(ctx context.Context, jobID int64, jobCreatedAt time.Time, a PlanArgs) (b *Backup, mine bool, err error) {
 	p := StartParams{
 		UserID: a.UserID, SiteID: a.SiteID, Providers: a.Providers, Labels: a.Labels, IdempotencyKey: a.IdempotencyKey,
 		source: &sourceJob{jobID, jobCreatedAt},
 	}
 	if err := l.c.validateStart(&p); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	err = l.c.inTx(ctx, func(tx pgx.Tx) error {
 		b, _, err = l.c.insertBackup(ctx, tx, &p)
 		return err
 	})
-	return b, err
+	if err != nil {
+		return nil, false, err
+	}
+	return b, b.riverJobID != nil && *b.riverJobID == jobID, nil
 }
 
 // ClaimPlan claims a pending backup, to be planned.

@@ -43,7 +43,8 @@ type ExportRequest struct {
 type Export struct {
 	// Body gives the bytes from Offset to the end. Its Read returns io.EOF, and
 	// no error that wraps it, when the source's end was reached; a body that was
-	// cut returns another error, io.ErrUnexpectedEOF as a rule.
+	// cut returns another error, io.ErrUnexpectedEOF as a rule. Close may be
+	// called while Read waits, and makes it return.
 	Body io.ReadCloser
 
 	// Offset is where Body starts in the export: ExportRequest.Offset when the

@@ -105,16 +105,20 @@ func TestAbandoned(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	b := setup(t)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	first, err := b.ledger.Adopt(b.ctx, 7, at, backup.PlanArgs{UserID: userID, SiteID: siteID, IdempotencyKey: "k"})
+	first, mine, err := b.ledger.Adopt(b.ctx, 7, at, backup.PlanArgs{UserID: userID, SiteID: siteID, IdempotencyKey: "k"})
 	require.NoError(t, err)
-	again, err := b.ledger.Adopt(b.ctx, 7, at, backup.PlanArgs{UserID: userID, SiteID: siteID, IdempotencyKey: "k"})
+	require.True(t, mine)
+	again, mine, err := b.ledger.Adopt(b.ctx, 7, at, backup.PlanArgs{UserID: userID, SiteID: siteID, IdempotencyKey: "k"})
 	require.NoError(t, err)
+	require.True(t, mine)
 	require.Equal(t, first.ID, again.ID, "the job ran twice")
-	twin, err := b.ledger.Adopt(b.ctx, 8, at, backup.PlanArgs{UserID: userID, SiteID: siteID, IdempotencyKey: "k"})
+	twin, mine, err := b.ledger.Adopt(b.ctx, 8, at, backup.PlanArgs{UserID: userID, SiteID: siteID, IdempotencyKey: "k"})
 	require.NoError(t, err)
+	require.False(t, mine)
 	require.Equal(t, first.ID, twin.ID, "it was delivered twice")
-	restored, err := b.ledger.Adopt(b.ctx, 7, at.Add(time.Hour), backup.PlanArgs{UserID: userID, SiteID: siteID})
+	restored, mine, err := b.ledger.Adopt(b.ctx, 7, at.Add(time.Hour), backup.PlanArgs{UserID: userID, SiteID: siteID})
 	require.NoError(t, err)
+	require.True(t, mine)
 	require.NotEqual(t, first.ID, restored.ID, "the id came again after a restore")
 
 	_, err = b.ledger.ClaimPlan(b.ctx, first.ID, claim(8))
@@ -123,7 +127,7 @@ func TestAdopt(t *testing.T) {
 	require.NoError(t, err)
 
 	var field *backup.FieldError
-	_, err = b.ledger.Adopt(b.ctx, 9, at, backup.PlanArgs{UserID: userID})
+	_, _, err = b.ledger.Adopt(b.ctx, 9, at, backup.PlanArgs{UserID: userID})
 	require.ErrorAs(t, err, &field)
 }
 

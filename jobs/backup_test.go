@@ -286,6 +286,10 @@ func TestForeignJobs(t *testing.T) {
 	})
 	require.Equal(t, 2, b.count("SELECT count(*) FROM {backup}"))
 	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup} WHERE idempotency_key = 'k1'"))
+	b.eventually("both deliveries to be completed, with the one backup as their output", time.Minute, func() bool {
+		return b.count(`SELECT count(*) FROM {river_job} j JOIN {backup} b ON metadata->'output'->>'backup_id' = b.id::text
+			WHERE idempotency_key = 'k1' AND j.state = 'completed' AND j.kind = 'backup'`) == 2
+	})
 }
 
 func TestConfigureRefuses(t *testing.T) {

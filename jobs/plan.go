@@ -39,7 +39,7 @@ func (p *planWorker) Work(ctx context.Context, job *river.Job[planArgs]) error {
 	}
 	id := job.Args.BackupID
 	if id == "" {
-		b, err := p.w.ledger.Adopt(ctx, job.ID, job.CreatedAt, job.Args.PlanArgs)
+		b, mine, err := p.w.ledger.Adopt(ctx, job.ID, job.CreatedAt, job.Args.PlanArgs)
 		if bad := new(backup.FieldError); errors.As(err, &bad) {
 			return river.JobCancel(fmt.Errorf("bad args: %w", bad))
 		}
@@ -47,9 +47,8 @@ func (p *planWorker) Work(ctx context.Context, job *river.Job[planArgs]) error {
 			return err
 		}
 		id = b.ID
-		// A job that is delivered twice ends without planning: it says whose it is.
-		if err := river.RecordOutput(ctx, planOutput{BackupID: id}); err != nil {
-			return err
+		if err := river.RecordOutput(ctx, planOutput{BackupID: id}); err != nil || !mine {
+			return err // delivered twice: the output says whose it is
 		}
 	}
 	return p.w.step(ctx, job.ID, id, job.Args.retryAt, p.w.ledger.ClaimPlan, p.plan)
