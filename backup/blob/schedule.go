@@ -33,19 +33,18 @@ func (s schedule) window(size int64) int64 {
 	return max(s.first*int64(s.concurrency+1), 2*size)
 }
 
-// weight is the share of s.slots() that staging a part of size bytes takes.
-// Parts that have grown to 16 MiB are staged by two at most, larger ones one at
-// a time.
+// weight is the share of slots that staging a part of size bytes takes. Of parts
+// that have grown to 16 MiB two are staged at a time, of larger ones one.
 func (s schedule) weight(size int64) int64 {
 	switch {
 	case size == s.first || size < 16*mib:
 		return 2
-	case size == 16*mib:
+	case size < 32*mib:
 		return max(s.slots()/2, 2)
 	default:
 		return s.slots()
 	}
 }
 
-// slots is the weight of all parts that may be staged at a time.
+// slots is the weight of all the parts that may be staged at a time.
 func (s schedule) slots() int64 { return 2 * int64(s.concurrency) }

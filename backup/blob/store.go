@@ -34,7 +34,9 @@ const MaxParts = 50_000
 const MaxKeyLen = 1024
 
 // Store is a destination of backups. Keys are slash-separated, percent-encoded
-// paths of at most MaxKeyLen bytes without empty, "." or ".." segments.
+// paths of at most MaxKeyLen bytes without empty, "." or ".." segments; what
+// ValidateKey refuses, a store refuses. It may also refuse a key that is a
+// directory of another's.
 //
 // Its methods may be called by many goroutines and processes at once, and each
 // may be called again after an error: what they did before does no harm then.
@@ -70,7 +72,8 @@ type Store interface {
 
 	// Open reads length bytes of the object from offset on; length -1 reads to
 	// the end: ErrNotFound. The body ends with io.EOF only when all of them were
-	// read. The caller closes it.
+	// read; for a range that goes beyond the object's end, Open or the body
+	// returns io.ErrUnexpectedEOF. The caller closes it.
 	Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
 
 	// Stat describes the object: ErrNotFound.
@@ -81,7 +84,8 @@ type Store interface {
 	// ends the sequence.
 	List(ctx context.Context, prefix string) iter.Seq2[*Object, error]
 
-	// Delete removes the object. No object is no error. Staged parts stay.
+	// Delete removes the object. No object is no error, and nothing happens to
+	// parts that are staged for key then.
 	Delete(ctx context.Context, key string) error
 
 	// Abort drops the parts staged for key as far as the store can do so without
@@ -145,14 +149,17 @@ func NewPartID(upload, token [16]byte, index int) PartID {
 // Index is the part's position in its object, from 0.
 func (id PartID) Index() int { return int(binary.BigEndian.Uint32(id[16:])) }
 
+// partIDEncoding is strict: an id has one spelling only.
+var partIDEncoding = base64.RawURLEncoding.Strict()
+
 // String is the id in unpadded URL-safe base64, 27 characters.
-func (id PartID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+func (id PartID) String() string { return partIDEncoding.EncodeToString(id[:]) }
 
 // ParsePartID reads what String wrote.
 func ParsePartID(s string) (PartID, error) {
 	var id PartID
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != len(id) {
+	b, err := partIDEncoding.DecodeString(s)
+	if err != nil || len(b) != len(id) || len(s) != partIDEncoding.EncodedLen(len(id)) {
 		return id, fmt.Errorf("parse part id %q: want 27 characters of URL-safe base64", s)
 	}
 	copy(id[:], b)

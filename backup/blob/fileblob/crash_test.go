@@ -1,0 +1,178 @@
+package fileblob_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup/blob"
+	"github.com/sitebackup/sitebackup/backup/blob/fileblob"
+)
+
+const (
+	crashDirEnv = "FILEBLOB_CRASH_DIR"
+
+	crashKeys  = 20 // few, so that commits, deletes and leftovers meet
+	crashKills = 25
+)
+
+// Processes that commit and delete objects of a few keys are killed at moments
+// of chance. Whatever is in view then must be whole and have its own metadata,
+// and the store must go on to work.
+func TestKilledCommit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	seen := 0
+	for range crashKills {
+		killOne(t, dir)
+		seen += verifyAll(t, s)
+	}
+	require.NotZero(t, seen, "no object was ever in view")
+
+	// Every key can still be used.
+	for i := range crashKeys {
+		require.NoError(t, s.Delete(t.Context(), crashKey(i)))
+		put(t, s, crashKey(i), "after all")
+	}
+}
+
+func crashKey(i int) string { return "dir" + strconv.Itoa(i%3) + "/" + strconv.Itoa(i) }
+
+// killOne runs a process, and kills it after some of its commits.
+func killOne(t *testing.T, dir string) {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), crashDirEnv+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	for range 1 + mathrand.IntN(15) {
+		require.True(t, lines.Scan(), "the process has ended by itself")
+	}
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+}
+
+// commitUntilKilled is the process: it says each thing it does, before.
+func commitUntilKilled(dir string) {
+	s, err := fileblob.New(dir, nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	ctx := context.Background()
+	for {
+		key := crashKey(mathrand.IntN(crashKeys))
+		fmt.Println(key)
+		err := commitObject(ctx, s, key)
+		if errors.Is(err, blob.ErrExists) {
+			err = s.Delete(ctx, key)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+// commitObject commits random bytes in several parts; the metadata say which.
+func commitObject(ctx context.Context, s *fileblob.Store, key string) error {
+	var parts []blob.Part
+	var whole []byte
+	var upload [16]byte
+	_, _ = rand.Read(upload[:])
+	for i := range 3 {
+		data := make([]byte, 100_000+mathrand.IntN(100_000))
+		_, _ = rand.Read(data)
+		part := blob.Part{ID: blob.NewPartID(upload, upload, i), Size: int64(len(data)), CRC64: blob.Checksum(data)}
+		if err := s.StagePart(ctx, key, part, data); err != nil {
+			return err
+		}
+		parts = append(parts, part)
+		whole = append(whole, data...)
+	}
+	return s.Commit(ctx, key, parts, blob.Info{Metadata: map[string]string{"of": fingerprint(whole), "key": hex.EncodeToString([]byte(key))}})
+}
+
+func fingerprint(data []byte) string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, blob.Checksum(data)))
+}
+
+// verifyAll checks every object in view, and returns their number.
+func verifyAll(t *testing.T, s *fileblob.Store) int {
+	t.Helper()
+	n := 0
+	for obj, err := range s.List(t.Context(), "") {
+		require.NoError(t, err)
+		n++
+		full, err := s.Stat(t.Context(), obj.Key)
+		require.NoError(t, err)
+		body, err := s.Open(t.Context(), obj.Key, 0, -1)
+		require.NoError(t, err)
+		data, err := io.ReadAll(body)
+		require.NoError(t, err)
+		require.NoError(t, body.Close())
+		require.Equal(t, full.Metadata["of"], fingerprint(data), obj.Key)
+		require.Equal(t, full.Metadata["key"], hex.EncodeToString([]byte(obj.Key)))
+		parts, err := s.CommittedParts(t.Context(), obj.Key)
+		require.NoError(t, err)
+		var sum int64
+		for _, p := range parts {
+			sum += p.Size
+		}
+		require.EqualValues(t, len(data), sum)
+	}
+	return n
+}
+
+// A process died between the sidecar and the object.
+func TestSidecarWithoutObject(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(t, s, "a", "first")
+	require.NoError(t, os.Remove(filepath.Join(dir, "a")))
+	_, err := s.Stat(t.Context(), "a")
+	require.ErrorIs(t, err, blob.ErrNotFound)
+
+	put(t, s, "a", "second")
+	obj, err := s.Stat(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, hex.EncodeToString([]byte("second")), obj.Metadata["of"])
+
+	require.NoError(t, os.Remove(filepath.Join(dir, "a")))
+	require.NoError(t, s.Delete(t.Context(), "a"))
+	require.Empty(t, sidecars(t, dir))
+}
+
+// A process died between the object and the end of its commit: the parts are
+// there still. The next commit of just these parts removes them.
+func TestPartsOfACommittedObject(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	parts := put(t, s, "a", "data")
+	stage(t, s, "a", "data")
+	require.ErrorIs(t, s.Commit(t.Context(), "a", parts, blob.Info{}), blob.ErrExists)
+	staged, err := s.StagedParts(t.Context(), "a")
+	require.NoError(t, err)
+	require.Empty(t, staged)
+}

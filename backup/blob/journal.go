@@ -1,0 +1,115 @@
+package blob
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// journalGrace is how long Journal may go on after its upload has ended badly.
+const journalGrace = 5 * time.Second
+
+// journal calls UploadOptions.Journal from a goroutine of its own, so that a
+// slow database doesn't slow the stream.
+type journal struct {
+	write    func(ctx context.Context, c *Checkpoint) error // nil: none
+	ledger   *ledger
+	bytes    int64
+	interval time.Duration
+
+	ctx    context.Context // of the calls of write
+	cancel context.CancelFunc
+
+	parts  int   // how many parts write was given
+	offset int64 // where they end
+	err    error // that write has returned
+
+	quit chan struct{}
+	once sync.Once
+	work sync.WaitGroup
+}
+
+// startJournal begins to journal what l has. upload is the upload's own context,
+// and fail ends it.
+func startJournal(upload context.Context, l *ledger, o *UploadOptions, fail func(error)) *journal {
+	j := &journal{
+		write: o.Journal, ledger: l, bytes: o.JournalBytes, interval: o.JournalInterval,
+		quit: make(chan struct{}),
+	}
+	j.parts, j.offset = l.length()
+	j.ctx, j.cancel = outlive(upload, journalGrace)
+	if j.write != nil {
+		j.work.Go(func() { j.run(fail) })
+	}
+	return j
+}
+
+func (j *journal) run(fail func(error)) {
+	timer := time.NewTimer(j.interval)
+	defer timer.Stop()
+	due := false
+	for {
+		select {
+		case <-j.quit:
+			return
+		case <-timer.C:
+			due = true
+		case <-j.ledger.changed:
+		}
+		parts, offset := j.ledger.length()
+		if parts == j.parts || (!due && offset-j.offset < j.bytes) {
+			continue
+		}
+		if err := j.save(); err != nil {
+			fail(err)
+			return
+		}
+		due = false
+		timer.Reset(j.interval)
+	}
+}
+
+// save gives the parts that are new to write.
+func (j *journal) save() error {
+	c := j.ledger.since(j.parts)
+	if len(c.Parts) == 0 {
+		return nil
+	}
+	if err := j.write(j.ctx, c); err != nil {
+		j.err = fmt.Errorf("journal upload: %w", err)
+		return j.err
+	}
+	j.parts += len(c.Parts)
+	j.offset = c.Offset
+	return nil
+}
+
+// stop waits for a call that runs and returns the error of write, if any.
+func (j *journal) stop() error {
+	j.once.Do(func() { close(j.quit) })
+	j.work.Wait()
+	return j.err
+}
+
+// flush writes what is new, after stop.
+func (j *journal) flush() error {
+	if j.write == nil {
+		return nil
+	}
+	return j.save()
+}
+
+// outlive returns a context that ends grace after parent, or when cancel is
+// called.
+func outlive(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	stop := context.AfterFunc(parent, func() {
+		timer := time.AfterFunc(grace, cancel)
+		context.AfterFunc(ctx, func() { timer.Stop() })
+	})
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}

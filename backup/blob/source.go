@@ -1,0 +1,109 @@
+package blob
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"time"
+)
+
+// maxEmptyReads is how often Read may return nothing, and no error, in a row.
+const maxEmptyReads = 100
+
+// source reads a body with a size limit and a watch on stalls. One goroutine
+// reads it.
+type source struct {
+	ctx      context.Context // the upload's, for as long as it reads
+	body     io.ReadCloser
+	closing  sync.Once
+	unwatch  func() bool // ends the watch on ctx
+	received int64       // bytes of the whole stream
+	limit    int64       // received never exceeds it by more than one
+	stall    *time.Timer // closes the body; nil: no stall timeout
+	timeout  time.Duration
+	progress func(received int64)
+}
+
+// newSource begins to read body, which is the stream from offset on. When ctx
+// ends the body is closed, so that a Read that waits returns.
+func newSource(ctx context.Context, body io.ReadCloser, offset int64, o *UploadOptions) *source {
+	s := &source{
+		ctx: ctx, body: body, received: offset,
+		limit: math.MaxInt64 - 1, timeout: o.StallTimeout, progress: o.Progress,
+	}
+	if o.MaxSize > 0 {
+		s.limit = o.MaxSize
+	}
+	s.unwatch = context.AfterFunc(ctx, s.closeBody)
+	if s.timeout > 0 {
+		s.stall = time.AfterFunc(math.MaxInt64, s.closeBody)
+	}
+	return s
+}
+
+// close closes the body. When it returns, nothing of the source runs any more.
+func (s *source) close() {
+	s.unwatch()
+	if s.stall != nil {
+		s.stall.Stop()
+	}
+	s.closeBody()
+}
+
+// closeBody closes the body once and waits until it is closed. What Close says
+// is of no use: the stream's end, or the error, was seen before.
+func (s *source) closeBody() { s.closing.Do(func() { _ = s.body.Close() }) }
+
+// fill reads until p is full. It returns how much was read, together with io.EOF
+// at the end of the stream and any other error that ended it. The context's
+// cause comes first: a body that was closed for it may say anything, io.EOF too.
+func (s *source) fill(p []byte) (int, error) {
+	n, empty := 0, 0
+	for n < len(p) {
+		m, err := s.read(p[n:])
+		n += m
+		if s.ctx.Err() != nil {
+			return n, context.Cause(s.ctx)
+		}
+		if empty++; m > 0 {
+			empty = 0
+		}
+		switch {
+		case s.received > s.limit:
+			return n, &LimitError{Limit: s.limit, Received: s.received}
+		case err == io.EOF: //nolint:errorlint // an error that wraps io.EOF is a cut stream
+			return n, io.EOF
+		case err == nil && empty >= maxEmptyReads:
+			err = io.ErrNoProgress
+		}
+		if err != nil {
+			return n, &SourceError{Offset: s.received, Err: err}
+		}
+	}
+	return n, nil
+}
+
+// read calls the body's Read once, under the watch.
+func (s *source) read(p []byte) (int, error) {
+	if most := s.limit - s.received + 1; int64(len(p)) > most {
+		p = p[:most]
+	}
+	if s.stall != nil {
+		s.stall.Reset(s.timeout)
+	}
+	n, err := s.body.Read(p)
+	if s.stall != nil && !s.stall.Stop() {
+		// The body was closed under its Read, so that its error means nothing.
+		err = ErrStalled
+	}
+	if n < 0 || n > len(p) {
+		return 0, fmt.Errorf("body returned an impossible count of %d bytes for a buffer of %d", n, len(p))
+	}
+	s.received += int64(n)
+	if n > 0 && s.progress != nil {
+		s.progress(s.received)
+	}
+	return n, err
+}
