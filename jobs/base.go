@@ -127,26 +127,26 @@ func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 // returns false for any other error. release gives the lease back.
 func (w *Workers) interrupted(
 	ctx, leased context.Context, err error, backupID string, jobID int64, release func(context.Context) error,
-) (error, bool) {
+) (bool, error) {
 	if errors.Is(err, backup.ErrLeaseLost) || errors.Is(context.Cause(leased), backup.ErrLeaseLost) {
 		// The job's row may be another worker's by now. Of all that can be told to
 		// River a snooze does it the least harm.
-		return river.JobSnooze(w.cfg.LeaseDuration), true
+		return true, river.JobSnooze(w.cfg.LeaseDuration)
 	}
 	if ctx.Err() == nil {
-		return nil, false
+		return false, nil
 	}
 	cause := context.Cause(ctx)
 	bg, cancel := detached(ctx)
 	defer cancel()
 	if errors.Is(cause, rivertype.ErrJobCancelledRemotely) {
 		w.canceledInRiver(bg, backupID, jobID)
-		return cause, true
+		return true, cause
 	}
 	if rerr := release(bg); rerr != nil {
 		w.cfg.Logger.WarnContext(bg, "release lease", "backup", backupID, "error", rerr)
 	}
-	return fmt.Errorf("handed over: %w", ctx.Err()), true
+	return true, fmt.Errorf("handed over: %w", ctx.Err())
 }
 
 // canceledInRiver cancels the backup whose River job somebody canceled, unless

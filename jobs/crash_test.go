@@ -109,7 +109,7 @@ func (b *bundle) spawn(dir, dieAfter string) *exec.Cmd {
 	}
 	spec, err := json.Marshal(c)
 	require.NoError(b, err)
-	cmd := exec.CommandContext(b.ctx, os.Args[0]) //nolint:gosec // this very binary
+	cmd := exec.CommandContext(b.ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+string(spec))
 	cmd.Stderr = os.Stderr
 	_, err = cmd.StdinPipe() // ends with this process

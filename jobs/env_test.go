@@ -220,7 +220,7 @@ func (b *bundle) read(key string) []byte {
 	b.Helper()
 	r, err := b.store.Open(b.ctx, key, 0, -1)
 	require.NoError(b, err)
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	data, err := io.ReadAll(r)
 	require.NoError(b, err)
 	return data

@@ -100,7 +100,7 @@ func (w *Workers) step(
 	if err = run(leased, work); err == nil {
 		return nil
 	}
-	if err, ok := w.interrupted(ctx, leased, err, backupID, jobID, func(ctx context.Context) error {
+	if ok, err := w.interrupted(ctx, leased, err, backupID, jobID, func(ctx context.Context) error {
 		return w.ledger.ReleaseStep(ctx, work.Lease)
 	}); ok {
 		return err

@@ -52,7 +52,7 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	if err == nil {
 		return river.RecordOutput(ctx, out)
 	}
-	if err, ok := t.w.interrupted(ctx, leased, err, work.BackupID, job.ID, func(ctx context.Context) error {
+	if ok, err := t.w.interrupted(ctx, leased, err, work.BackupID, job.ID, func(ctx context.Context) error {
 		return t.w.ledger.ReleaseTask(ctx, work.Lease)
 	}); ok {
 		return err
