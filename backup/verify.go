@@ -89,7 +89,7 @@ func verifyBody(o *ManifestObject, body io.Reader) error {
 	}
 	if n, err := body.Read(buf[:1]); n > 0 || err == nil {
 		return mismatch(o, "size", o.Size, "more")
-	} else if err != io.EOF { //nolint:errorlint // an error that wraps it is no end
+	} else if err != io.EOF { // an error that wraps it is no end
 		return fmt.Errorf("read object %q to its end: %w", o.Key, err)
 	}
 	if got := hexOf(whole.Sum(nil)); got != o.SHA256 {

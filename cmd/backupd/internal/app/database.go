@@ -1,0 +1,126 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+)
+
+const (
+	apiConns = 10
+	// riverConns is what River's leader, its listener and the workers' ledger
+	// need: a running task holds none.
+	riverConns = 16
+
+	connectTimeout = 5 * time.Second
+	firstPause     = 250 * time.Millisecond
+	longestPause   = 4 * time.Second
+)
+
+var errNoDatabase = errors.New("no database is configured: set the environment variable DATABASE_URL, or database.url in the configuration file")
+
+// OpenPool makes a pool. It doesn't connect.
+func OpenPool(ctx context.Context, f *config.File, name string, conns int32) (*pgxpool.Pool, error) {
+	if f.Database.URL.IsZero() {
+		return nil, errNoDatabase
+	}
+	cfg, err := pgxpool.ParseConfig(f.Database.URL.Value())
+	if err != nil {
+		// The reason may quote what could be a password.
+		return nil, fmt.Errorf("parse the database's URL from %s: it must be like postgres://user@host/database", f.Database.URL)
+	}
+	cfg.MaxConns = max(cfg.MaxConns, conns)
+	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
+		cfg.ConnConfig.RuntimeParams["application_name"] = "backupd " + name
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open pool: %w", err)
+	}
+	return pool, nil
+}
+
+// WaitForDatabase tries to reach the database again and again, for at most wait.
+// What waiting can't mend ends it at once.
+func WaitForDatabase(ctx context.Context, pool *pgxpool.Pool, wait time.Duration, log *slog.Logger) error {
+	cfg := pool.Config().ConnConfig
+	where := fmt.Sprintf("%s:%d/%s", cfg.Host, cfg.Port, cfg.Database)
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for pause, try := firstPause, 1; ; pause, try = min(2*pause, longestPause), try+1 {
+		err := ping(limited, pool)
+		if err == nil {
+			return nil
+		}
+		if !worthWaiting(err) {
+			return fmt.Errorf("connect to the database %s: %s", where, connectReason(err))
+		}
+		log.WarnContext(ctx, "database is not reachable yet", slog.String("database", where), slog.Int("try", try), slog.String("error", connectReason(err)))
+		if !sleep(limited, pause) {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("connect to the database %s: not reachable in %s, with %d tries: %s", where, wait, try, connectReason(err))
+		}
+	}
+}
+
+func ping(ctx context.Context, pool *pgxpool.Pool) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return pool.Ping(ctx)
+}
+
+// worthWaiting tells a server that isn't there yet from one that refuses us: a
+// wrong password, no such database.
+func worthWaiting(err error) bool {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return strings.HasPrefix(refused.Code, "57P") || strings.HasPrefix(refused.Code, "08") || refused.Code == "53300"
+	}
+	return backup.IsUnavailable(err)
+}
+
+// connectReason is why a connection failed, without the user and database again.
+func connectReason(err error) string {
+	var failed *pgconn.ConnectError
+	if errors.As(err, &failed) && failed.Unwrap() != nil {
+		err = failed.Unwrap()
+	}
+	return OneLine(err)
+}
+
+// OneLine is the text of err in one line. That of a connection that failed has
+// one for each address that was tried, and the same one twice for one that was
+// tried with and without TLS.
+func OneLine(err error) string {
+	var texts []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(texts, line) {
+			texts = append(texts, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(texts, "; "), ":; ", ": ")
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

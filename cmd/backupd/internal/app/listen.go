@@ -1,0 +1,82 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+)
+
+// Listen opens the server's address. As long as nobody has to say who they are,
+// it opens addresses that only this machine can reach.
+func Listen(ctx context.Context, s *config.Server) (net.Listener, error) {
+	var lc net.ListenConfig
+	if !s.InsecureListen {
+		if err := CheckListen(ctx, s.Listen); err != nil {
+			return nil, err
+		}
+	}
+	l, err := lc.Listen(ctx, "tcp", s.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", s.Listen, reason(err))
+	}
+	return l, nil
+}
+
+// CheckListen refuses an address that others can reach.
+func CheckListen(ctx context.Context, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: must be an address such as localhost:3000", address)
+	}
+	var ips []net.IPAddr
+	if host != "" {
+		if ips, err = net.DefaultResolver.LookupIPAddr(ctx, host); err != nil {
+			return fmt.Errorf("listen on %s: %w", address, err)
+		}
+	}
+	for _, ip := range ips {
+		if !ip.IP.IsLoopback() {
+			host = ""
+		}
+	}
+	if host == "" {
+		return fmt.Errorf("listen on %s: anybody who reaches this address could use the API, since no credentials are configured: "+
+			"use localhost, or --insecure-listen if something in front of it checks who asks", address)
+	}
+	return nil
+}
+
+// reason leaves out the address, which was said.
+func reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// urlOf is where a listener is reached from this machine.
+func urlOf(l net.Listener) string {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if ok && (addr.IP.IsLoopback() || addr.IP.IsUnspecified()) {
+		return fmt.Sprintf("http://localhost:%d", addr.Port)
+	}
+	return "http://" + l.Addr().String()
+}
+
+// allowedHosts are the names that requests may be for: on a loopback address
+// only such as belong to this machine, or to the server's own URL.
+func allowedHosts(l net.Listener, baseURL string) []string {
+	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
+		return nil
+	}
+	hosts := []string{"localhost"}
+	if u, err := url.Parse(baseURL); err == nil && u.Hostname() != "" {
+		hosts = append(hosts, u.Hostname())
+	}
+	return hosts
+}

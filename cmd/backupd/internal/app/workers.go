@@ -1,0 +1,48 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/sitebackup/sitebackup/jobs"
+)
+
+func (a *App) startWorkers(ctx context.Context) (err error) {
+	if !a.opts.Workers {
+		return nil
+	}
+	workers, err := jobs.New(a.Client, jobsConfig(&a.file.Workers, a.opts.Log))
+	if err != nil {
+		return fmt.Errorf("workers: %w", err)
+	}
+	cfg := &river.Config{Logger: a.opts.Log}
+	if err := workers.Configure(cfg); err != nil {
+		return err
+	}
+	if a.riverDB, err = OpenPool(ctx, a.file, "river", riverConns); err != nil {
+		return err
+	}
+	client, err := river.NewClient(riverpgxv5.New(a.riverDB), cfg)
+	if err != nil {
+		return fmt.Errorf("make River client: %w", err)
+	}
+	// The client ends when it is told to, not with the start.
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start River client: %w", err)
+	}
+	a.river = client
+	return nil
+}
+
+func (a *App) stopWorkers(ctx context.Context) error {
+	if a.river == nil {
+		return nil
+	}
+	if err := a.river.Stop(ctx); err != nil {
+		return fmt.Errorf("stop the workers: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package config
+
+// File is a configuration file. Zero values are filled in by Defaults, or have a
+// default where they are used.
+type File struct {
+	Database    Database    `yaml:"database,omitempty"`
+	Server      Server      `yaml:"server,omitempty"`
+	Log         Log         `yaml:"log,omitempty"`
+	Destination Destination `yaml:"destination,omitempty"`
+	Providers   []Provider  `yaml:"providers,omitempty"`
+	Workers     Workers     `yaml:"workers,omitempty"`
+
+	name  string            // the file's name, for messages
+	lines map[string]int    // by path, such as "providers[0].url"
+	flags map[string]string // by path: the flag that gave the value
+	refs  map[string]string // by path: the reference that the value came from
+	bad   map[string]bool   // paths whose values could not be read, which was said
+}
+
+// Name is the name under which the file was read, or "".
+func (f *File) Name() string { return f.name }
+
+// Database says where Postgres is.
+type Database struct {
+	// URL defaults to the environment variable DATABASE_URL. It may stand in the
+	// file as long as it has no password.
+	URL    Secret `yaml:"url,omitempty"`
+	Schema string `yaml:"schema,omitempty"`
+	// Wait is how long serve tries to reach it at the start.
+	Wait Duration `yaml:"wait,omitempty"`
+}
+
+// Server says how the HTTP API is served.
+type Server struct {
+	Listen         string `yaml:"listen,omitempty"`
+	InsecureListen bool   `yaml:"insecureListen,omitempty"`
+	// BaseURL is where people reach the API.
+	BaseURL string `yaml:"baseURL,omitempty"`
+}
+
+// Log says what is logged, to standard error.
+type Log struct {
+	Level  string `yaml:"level,omitempty"`  // debug, info, warn, error
+	Format string `yaml:"format,omitempty"` // text, json
+}
+
+// Destination is where backups go: exactly one of File and Azure.
+type Destination struct {
+	Prefix string            `yaml:"prefix,omitempty"`
+	File   *FileDestination  `yaml:"file,omitempty"`
+	Azure  *AzureDestination `yaml:"azure,omitempty"`
+}
+
+// FileDestination is a local directory.
+type FileDestination struct {
+	Path   string `yaml:"path,omitempty"`
+	Create bool   `yaml:"create,omitempty"`
+}
+
+// AzureDestination is a container of Azure Blob Storage, with one of these
+// credentials: a connection string; the URL of a container with a SAS; the
+// account's URL with its shared key; or the account's URL alone, with the
+// identity that the environment has (a managed identity, a workload identity, an
+// Azure CLI that is logged in).
+type AzureDestination struct {
+	Container        string `yaml:"container,omitempty"`
+	AccountURL       string `yaml:"accountURL,omitempty"`
+	Account          string `yaml:"account,omitempty"`
+	ConnectionString Secret `yaml:"connectionString,omitempty"`
+	SharedKey        Secret `yaml:"sharedKey,omitempty"`
+	SASURL           Secret `yaml:"sasURL,omitempty"`
+	Create           bool   `yaml:"create,omitempty"`
+}
+
+// Provider is an export API.
+type Provider struct {
+	Name        string            `yaml:"name"`
+	Type        string            `yaml:"type,omitempty"` // http
+	URL         string            `yaml:"url"`
+	ContentType List              `yaml:"contentType,omitempty"`
+	Auth        *Auth             `yaml:"auth,omitempty"`
+	Headers     map[string]string `yaml:"headers,omitempty"`
+
+	AllowEmpty           bool `yaml:"allowEmpty,omitempty"`
+	AllowUnproven        bool `yaml:"allowUnproven,omitempty"`
+	AllowEncoded         bool `yaml:"allowEncoded,omitempty"`
+	NoResume             bool `yaml:"noResume,omitempty"`
+	AllowedRedirectHosts List `yaml:"allowedRedirectHosts,omitempty"`
+
+	MaxSize        Size     `yaml:"maxSize,omitempty"`
+	MaxAttempts    int      `yaml:"maxAttempts,omitempty"`
+	MaxWorkers     int      `yaml:"maxWorkers,omitempty"`
+	RetryFor       Duration `yaml:"retryFor,omitempty"`
+	StallTimeout   Duration `yaml:"stallTimeout,omitempty"`
+	ConnectTimeout Duration `yaml:"connectTimeout,omitempty"`
+	TLSTimeout     Duration `yaml:"tlsTimeout,omitempty"`
+	HeaderTimeout  Duration `yaml:"headerTimeout,omitempty"`
+}
+
+// Auth is the credential of a provider: exactly one of its fields.
+type Auth struct {
+	Bearer Secret      `yaml:"bearer,omitempty"`
+	Basic  *BasicAuth  `yaml:"basic,omitempty"`
+	Header *HeaderAuth `yaml:"header,omitempty"`
+}
+
+// BasicAuth is a user and password (RFC 7617).
+type BasicAuth struct {
+	User     string `yaml:"user,omitempty"`
+	Password Secret `yaml:"password,omitempty"`
+}
+
+// HeaderAuth is a header with a secret value, such as X-Api-Key.
+type HeaderAuth struct {
+	Name  string `yaml:"name,omitempty"`
+	Value Secret `yaml:"value,omitempty"`
+}
+
+// Workers says how a process works.
+type Workers struct {
+	ID             string   `yaml:"id,omitempty"`
+	PartSize       Size     `yaml:"partSize,omitempty"`
+	Concurrency    int      `yaml:"concurrency,omitempty"`
+	BufferBudget   Size     `yaml:"bufferBudget,omitempty"`
+	LeaseDuration  Duration `yaml:"leaseDuration,omitempty"`
+	Heartbeat      Duration `yaml:"heartbeat,omitempty"`
+	JournalBytes   Size     `yaml:"journalBytes,omitempty"`
+	JournalEvery   Duration `yaml:"journalInterval,omitempty"`
+	ControlWorkers int      `yaml:"controlWorkers,omitempty"`
+}

@@ -1,0 +1,104 @@
+// Command backupd backs up users' sites: it reads each provider's export and
+// streams it to the destination, proves what it stored, and tells how it stands
+// over HTTP.
+//
+//	backupd demo            show it all, with nothing set up
+//	backupd config check    say what is wrong with the configuration
+//	backupd migrate up      prepare the database
+//	backupd serve           serve the API and make backups
+//
+// It ends with status 0 when all went well, 1 when something is wrong, and 2
+// when it wasn't understood. A first Ctrl-C or SIGTERM ends it in order; a
+// second one at once, with status 130.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+)
+
+const (
+	statusFailed = 1
+	statusUsage  = 2
+	statusCut    = 130
+)
+
+const description = `Backs up users' sites: streams their exports to Azure Blob Storage or a directory, and proves what it stored.
+
+It ends with status 0 when all went well, 1 when something is wrong, 2 when the command line is.`
+
+// system is what a command has of the world around it.
+type system struct {
+	out io.Writer
+	err io.Writer
+	env config.Environment
+}
+
+type cli struct {
+	Config string `short:"c" env:"BACKUPD_CONFIG" placeholder:"FILE" help:"Configuration file. Defaults to backupd.yaml, if it is there."`
+
+	Demo    demoCmd    `cmd:"" help:"Show it all, with nothing set up: start what is needed, make a backup, check it."`
+	Serve   serveCmd   `cmd:"" help:"Serve the API and make backups."`
+	Migrate migrateCmd `cmd:"" help:"Prepare the database."`
+	Conf    configCmd  `cmd:"" name:"config" help:"Look at the configuration."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(statusCut)
+	}()
+	os.Exit(run(ctx, os.Args[1:], &system{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
+}
+
+func run(ctx context.Context, args []string, sys *system) int {
+	var c cli
+	exited := false
+	parser, err := kong.New(&c, kong.Name("backupd"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(sys.out, sys.err), kong.Exit(func(int) { exited = true }),
+		kong.Bind(sys, &c), kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil {
+		return fail(sys, err)
+	}
+	command, err := parser.Parse(args)
+	if exited { // it has printed the help
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(sys.err, "backupd: %s; backupd --help says more\n", err)
+		return statusUsage
+	}
+	if err := command.Run(); err != nil {
+		return fail(sys, err)
+	}
+	return 0
+}
+
+// fail says what is wrong, in one line; or in one for each problem of a
+// configuration.
+func fail(sys *system, err error) int {
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems {
+			fmt.Fprintf(sys.err, "backupd: %s\n", p)
+		}
+		return statusFailed
+	}
+	fmt.Fprintf(sys.err, "backupd: %s\n", err)
+	return statusFailed
+}

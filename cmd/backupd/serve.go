@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/app"
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+)
+
+type serveCmd struct {
+	NoWorkers bool `env:"BACKUPD_NO_WORKERS" help:"Serve the API only, and leave backups to other processes."`
+	NoAPI     bool `env:"BACKUPD_NO_API" name:"no-api" help:"Make backups only."`
+	Migrate   bool `env:"BACKUPD_MIGRATE" help:"Prepare the database first."`
+
+	listenFlags
+	databaseFlags
+	logFlags
+}
+
+// Run serves until ctx ends.
+func (s *serveCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	if s.NoWorkers && s.NoAPI {
+		return errors.New("--no-workers and --no-api together leave nothing to do")
+	}
+	f, problems := c.load(sys, s.listenFlags.overrides(), s.databaseFlags.overrides(), s.logFlags.overrides())
+	if s.NoWorkers {
+		problems = problems.WithoutUnset("destination", "providers") // it uses neither
+	}
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	log := sys.logger(f.Log)
+	a, err := app.Start(ctx, f, app.Options{API: !s.NoAPI, Workers: !s.NoWorkers, Migrate: s.Migrate, Version: version(), Log: log})
+	if err != nil {
+		return startError(ctx, err)
+	}
+	log.InfoContext(ctx, "ready", "url", a.URL, "workers", !s.NoWorkers)
+	err = a.Wait(ctx)
+	log.InfoContext(ctx, "stopping")
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), app.StopPatience)
+	defer cancel()
+	return errors.Join(err, a.Stop(stopping))
+}
+
+// startError is nil where somebody stopped the start.
+func startError(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		return problems
+	}
+	return fmt.Errorf("%s", app.OneLine(err)) //nolint:err113 // it ends here
+}

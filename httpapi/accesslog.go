@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// withLog writes a line for each request: never a body, a header or a query,
+// where secrets may be. It turns a panic into an answer, since one bad request
+// must not take the process and its transfers along.
+func withLog(next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := &recorder{ResponseWriter: w}
+		defer logRequest(rec, r, log, now())
+		defer recoverRequest(rec, r, log)
+		next.ServeHTTP(rec, r)
+		if rec.status == 0 {
+			rec.status = http.StatusOK // what net/http answers for a handler that wrote nothing
+		}
+	})
+}
+
+// level keeps the probes, which come every few seconds, out of the way.
+func level(r *http.Request, status int) slog.Level {
+	if status < http.StatusBadRequest && (r.URL.Path == healthPath || r.URL.Path == readyPath) {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+func logRequest(rec *recorder, r *http.Request, log *slog.Logger, began time.Time) {
+	log.LogAttrs(r.Context(), level(r, rec.status), "request",
+		slog.String("requestId", RequestID(r.Context())), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", now().Sub(began)),
+		slog.String("remote", r.RemoteAddr))
+}
+
+// recoverRequest answers in place of a handler that panicked.
+func recoverRequest(rec *recorder, r *http.Request, log *slog.Logger) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler { //nolint:errorlint // a sentinel that is compared as such
+		if rec.status == 0 {
+			rec.status = statusAborted
+		}
+		panic(v) // net/http ends the connection without a word
+	}
+	log.ErrorContext(r.Context(), "request panicked", slog.String("requestId", RequestID(r.Context())),
+		slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+	if rec.status == 0 {
+		internalProblem().write(rec, r)
+		return
+	}
+	panic(http.ErrAbortHandler) // a part of the answer is out: it must not look whole
+}
+
+// statusAborted stands in the log for an answer that was never given.
+const statusAborted = 499

@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+const (
+	jsonContentType = "application/json"
+	maxBody         = 64 << 10
+	bodyTimeout     = 10 * time.Second
+)
+
+// readJSON reads the body of a request that says it is JSON. One that doesn't
+// say what it is, is refused too: a page of another site can send such a request
+// from a browser without asking first.
+func readJSON(ctx huma.Context) ([]byte, error) {
+	if !isJSON(ctx.Header("Content-Type")) {
+		return nil, newProblem(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, "The Content-Type of the request must be application/json.")
+	}
+	data, err := readBody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(data) == 0:
+		return nil, newProblem(http.StatusBadRequest, CodeInvalidRequest, "The request has no body.")
+	case !utf8.Valid(data):
+		// encoding/json would replace what isn't, and make another id of it.
+		return nil, newProblem(http.StatusBadRequest, CodeInvalidRequest, "The body is not valid UTF-8.")
+	}
+	return data, nil
+}
+
+func isJSON(contentType string) bool {
+	media, params, err := mime.ParseMediaType(contentType)
+	charset := params["charset"]
+	return err == nil && media == jsonContentType && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+func readBody(ctx huma.Context) ([]byte, error) {
+	body := ctx.BodyReader()
+	if body == nil {
+		return nil, nil
+	}
+	// Not every server has deadlines; those that have none have their own bounds.
+	_ = ctx.SetReadDeadline(now().Add(bodyTimeout))
+	data, err := io.ReadAll(io.LimitReader(body, maxBody+1)) //nolint:forbidigo // bounded
+	var tooLarge *http.MaxBytesError
+	switch {
+	case len(data) > maxBody, errors.As(err, &tooLarge):
+		return nil, newProblem(http.StatusRequestEntityTooLarge, CodeBodyTooLarge, fmt.Sprintf("The body must have at most %d bytes.", maxBody))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, newProblem(http.StatusRequestTimeout, CodeTimeout, "The body did not arrive in time.")
+	case err != nil:
+		return nil, newProblem(http.StatusBadRequest, CodeInvalidRequest, "The body could not be read to its end.")
+	}
+	// Left in place it would end the request's context while we work on it. Where
+	// the body isn't read to its end it stays: the server reads the rest.
+	_ = ctx.SetReadDeadline(time.Time{})
+	return data, nil
+}

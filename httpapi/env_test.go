@@ -1,0 +1,176 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/blob"
+	"github.com/sitebackup/sitebackup/httpapi"
+	"github.com/sitebackup/sitebackup/internal/envtest"
+	"github.com/sitebackup/sitebackup/migrations"
+)
+
+func TestMain(m *testing.M) { envtest.Main(m) }
+
+// bundle is a running server and what is behind it.
+type bundle struct {
+	client *backup.Client
+	pool   *pgxpool.Pool
+	schema string
+	url    string
+	log    *logBuffer
+}
+
+type settings struct {
+	pool     *pgxpool.Pool // another than the test's own
+	raw      bool          // leave the schema without tables
+	store    blob.Store
+	handlers map[string]http.Handler
+	hosts    []string
+}
+
+// setup serves the API from a real listener, with a schema of its own.
+func setup(t testing.TB, s settings) *bundle {
+	t.Helper()
+	b := &bundle{log: &logBuffer{}}
+	b.pool, b.schema = envtest.Schema(t)
+	logger := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if !s.raw {
+		_, err := migrations.Up(t.Context(), b.pool, &migrations.Config{Schema: b.schema, Logger: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+	}
+	if s.pool == nil {
+		s.pool = b.pool
+	}
+	var err error
+	b.client, err = backup.New(&backup.Config{
+		Pool: s.pool, Schema: b.schema, Store: s.store, Logger: logger,
+		Providers: []backup.ProviderConfig{{Name: "site"}, {Name: "db"}},
+	})
+	require.NoError(t, err)
+	handler, err := httpapi.NewHandler(b.client, &httpapi.Options{Version: "1.2.3", Handlers: s.handlers, Hosts: s.hosts})
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		server.Close()
+		if t.Failed() {
+			t.Log(b.log.String())
+		}
+	})
+	b.url = server.URL
+	return b
+}
+
+// unreachable is a pool whose server isn't there.
+func unreachable(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), "postgres://somebody:hunter2@127.0.0.1:1/nothing")
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func (b *bundle) exec(t testing.TB, sql string, args pgx.NamedArgs) {
+	t.Helper()
+	_, err := b.pool.Exec(t.Context(), strings.ReplaceAll(sql, "{{schema}}", b.schema), args)
+	require.NoError(t, err)
+}
+
+// answer is a response that was read.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+func (b *bundle) do(t testing.TB, method, path, contentType string, body io.Reader) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, b.url+path, body)
+	require.NoError(t, err)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	return send(t, req)
+}
+
+func (b *bundle) get(t testing.TB, path string) answer {
+	t.Helper()
+	return b.do(t, http.MethodGet, path, "", nil)
+}
+
+func (b *bundle) post(t testing.TB, body string) answer {
+	t.Helper()
+	return b.do(t, http.MethodPost, "/backup", "application/json", strings.NewReader(body))
+}
+
+var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+func send(t testing.TB, req *http.Request) answer {
+	t.Helper()
+	res, err := client.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	require.NoError(t, err)
+	return answer{Response: res, body: data}
+}
+
+func decode[T any](t testing.TB, a answer) T {
+	t.Helper()
+	var v T
+	require.NoError(t, json.Unmarshal(a.body, &v), "%s", a.body)
+	return v
+}
+
+// requireProblem checks that the answer is a problem document as promised.
+func requireProblem(t testing.TB, a answer, status int, code httpapi.Code) httpapi.Problem {
+	t.Helper()
+	require.Equal(t, status, a.StatusCode, "%s", a.body)
+	require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"))
+	p := decode[httpapi.Problem](t, a)
+	require.Equal(t, code, p.Code)
+	require.Equal(t, status, p.Status)
+	require.Equal(t, http.StatusText(status), p.Title)
+	require.NotEmpty(t, p.Detail)
+	require.Equal(t, a.Header.Get("X-Request-Id"), p.RequestID)
+	require.NotEmpty(t, p.RequestID)
+	return p
+}
+
+// logBuffer is written by the server's goroutines and read by the test.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// checkedStore is a destination of which only Check is asked.
+type checkedStore struct {
+	blob.Store
+	check func(context.Context) error
+}
+
+func (s checkedStore) Check(ctx context.Context) error { return s.check(ctx) }

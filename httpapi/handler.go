@@ -1,0 +1,74 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+const description = `Asks for backups of a user's site and tells how they stand.
+
+Errors are problem documents (RFC 9457). Programs should look at their member "code", which is stable.`
+
+// NewHandler returns a handler of the whole API: the operations, their OpenAPI
+// 3.1 description at /openapi.json and /openapi.yaml, and /healthz (the process
+// answers) and /readyz (the database is reachable and migrated, and the
+// destination usable). It asks nobody who they are.
+func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
+	o := opts.withDefaults(client.Logger())
+	mux := http.NewServeMux()
+	to := humago.New(mux, humaConfig(o.Version))
+	Register(to, client, &o)
+	if err := serveDescription(mux, to); err != nil {
+		return nil, err
+	}
+	h := &health{client: client, log: o.Logger}
+	mux.HandleFunc("GET "+healthPath, h.alive)
+	mux.HandleFunc("GET "+readyPath, h.ready)
+	for pattern, handler := range o.Handlers {
+		mux.Handle(pattern, handler)
+	}
+	return withRequestID(withLog(withHosts(withFallback(mux), o.Hosts), o.Logger)), nil
+}
+
+// humaConfig leaves out what huma would serve itself: its documentation page
+// needs the internet, and its schema links add members to our answers.
+func humaConfig(version string) huma.Config {
+	config := huma.DefaultConfig("Site backup", version)
+	config.Info.Description = description
+	config.Tags = []*huma.Tag{{Name: tag, Description: "Asking for backups, and watching them."}}
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
+	// The second is what huma looks up for application/problem+json.
+	config.Formats = map[string]huma.Format{jsonContentType: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
+	return config
+}
+
+// serveDescription serves what OpenAPI says of the API, made once: huma makes it
+// on the first request, and two first ones would race.
+func serveDescription(mux *http.ServeMux, to huma.API) error {
+	schemas := to.OpenAPI().Components.Schemas.Map()
+	// Huma's own errors: this API has none of them.
+	delete(schemas, "ErrorModel")
+	delete(schemas, "ErrorDetail")
+	asJSON, err := to.OpenAPI().MarshalJSON()
+	if err != nil {
+		return fmt.Errorf("encode openapi.json: %w", err)
+	}
+	asYAML, err := to.OpenAPI().YAML()
+	if err != nil {
+		return fmt.Errorf("encode openapi.yaml: %w", err)
+	}
+	serve := func(path, contentType string, data []byte) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			_, _ = w.Write(data) // the client has gone if it fails
+		})
+	}
+	serve("/openapi.json", jsonContentType, asJSON)
+	serve("/openapi.yaml", "application/yaml", asYAML)
+	return nil
+}

@@ -1,0 +1,48 @@
+package httpapi
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Options are the optional settings of Register and NewHandler. Nil is the same
+// as the zero value.
+type Options struct {
+	// Logger gets what clients aren't told, and in NewHandler the access log.
+	// Defaults to that of the backup client.
+	Logger *slog.Logger
+
+	// Timeout bounds the work for one request. Defaults to 10 seconds.
+	Timeout time.Duration
+
+	// Version is the version that the OpenAPI description names; NewHandler only.
+	// Defaults to "0.0.0".
+	Version string
+
+	// Hosts are the names that a request may be for, besides loopback addresses;
+	// NewHandler only. A server on a loopback address needs them where it asks
+	// nobody who they are: a page of another site can let a name of its own point
+	// to that address (DNS rebinding), but can't make a browser send another name
+	// than this one. Defaults to any.
+	Hosts []string
+
+	// Handlers are further handlers by the pattern of http.ServeMux, such as
+	// "/riverui/", behind the same request ids, access log and recovery;
+	// NewHandler only.
+	Handlers map[string]http.Handler
+}
+
+func (o *Options) withDefaults(logger *slog.Logger) Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Logger == nil {
+		out.Logger = logger
+	}
+	out.Timeout = cmp.Or(out.Timeout, 10*time.Second)
+	out.Version = cmp.Or(out.Version, "0.0.0")
+	return out
+}

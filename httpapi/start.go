@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+// StartRequest is the body of POST /backup.
+type StartRequest struct {
+	UserID            string            `json:"userId" doc:"The user whose site it is: 1 to 200 bytes when percent-encoded, without control characters." minLength:"1" maxLength:"200" example:"658683afc91423af04d82152"`
+	SiteID            string            `json:"siteId" doc:"The site, under the same rule." minLength:"1" maxLength:"200" example:"658683afc91423af04d82153"`
+	Providers         []string          `json:"providers,omitempty" doc:"The exports to make. Defaults to all that are configured." example:"[\"site\",\"db\"]"`
+	Labels            map[string]string `json:"labels,omitempty" doc:"The caller's own; at most 32, keys of 1 to 63 bytes and values of at most 255." example:"{\"reason\":\"before upgrade\"}"`
+	ContinueOnFailure bool              `json:"continueOnFailure,omitempty" doc:"Let the other exports run on when one fails for good. The backup is failed then, too."`
+}
+
+// startInput reads the body itself, so that every answer to a bad one is ours
+// whatever the host has made of huma's global settings.
+type startInput struct {
+	params backup.StartParams
+	err    error
+}
+
+// Resolve reads the request's body.
+func (in *startInput) Resolve(ctx huma.Context) []error {
+	data, err := readJSON(ctx)
+	if err == nil {
+		in.params, err = decodeStart(data)
+	}
+	in.err = err
+	return nil
+}
+
+type startOutput struct {
+	Location     string `header:"Location" doc:"Where the backup is found."`
+	CacheControl string `header:"Cache-Control" hidden:"true"`
+	Body         *Backup
+}
+
+func (a *api) registerStart(to huma.API) {
+	body := &huma.RequestBody{Required: true}
+	huma.Register(to, huma.Operation{
+		OperationID:   "startBackup",
+		Method:        http.MethodPost,
+		Path:          "/backup",
+		Tags:          []string{tag},
+		Summary:       "Ask for a backup",
+		Description:   "The request is stored when the answer comes; the work goes on by itself. Every call starts a backup.",
+		DefaultStatus: http.StatusAccepted,
+		RequestBody:   body,
+		Responses: problems(to, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable),
+	}, a.start)
+	// Only now: huma would read a body that it knows of.
+	schema := to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StartRequest](), true, "StartRequest")
+	body.Content = map[string]*huma.MediaType{jsonContentType: {Schema: schema}}
+}
+
+func (a *api) start(ctx context.Context, in *startInput) (*startOutput, error) {
+	if in.err != nil {
+		return nil, a.problemOf(ctx, in.err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	b, err := a.client.Start(ctx, in.params)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &startOutput{Location: "/backup/" + b.ID, CacheControl: "no-store", Body: view(b)}, nil
+}

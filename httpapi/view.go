@@ -1,0 +1,143 @@
+package httpapi
+
+import (
+	"encoding/hex"
+	"time"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+// Backup is a backup as the API shows it. A value that isn't known yet is left
+// out.
+type Backup struct {
+	ID                string            `json:"id" format:"uuid" doc:"The backup's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	UserID            string            `json:"userId" example:"658683afc91423af04d82152"`
+	SiteID            string            `json:"siteId" example:"658683afc91423af04d82153"`
+	Status            string            `json:"status" enum:"pending,running,done,failed,canceled,deleting" doc:"Done means proven: every export is in the store, and the manifest beside them." example:"running"`
+	Providers         []string          `json:"providers,omitempty" doc:"The exports that were asked for; left out: all that were configured when it was planned."`
+	Labels            map[string]string `json:"labels,omitempty"`
+	ContinueOnFailure bool              `json:"continueOnFailure,omitempty"`
+	CreatedAt         time.Time         `json:"createdAt" doc:"When it was asked for."`
+	StartedAt         *time.Time        `json:"startedAt,omitempty" doc:"When it was planned."`
+	FinishedAt        *time.Time        `json:"finishedAt,omitempty" doc:"When it became done, failed or canceled."`
+	CancelRequestedAt *time.Time        `json:"cancelRequestedAt,omitempty" doc:"A cancel that waits for exports which are being committed."`
+	NextAttemptAt     *time.Time        `json:"nextAttemptAt,omitempty" doc:"When planning, or writing the manifest, is tried again."`
+	Error             *Failure          `json:"error,omitempty" doc:"Why it failed, or why it is tried again."`
+	ManifestKey       string            `json:"manifestKey,omitempty" doc:"The manifest's key in the store, once the backup is done."`
+	Progress          Progress          `json:"progress"`
+	Tasks             []Task            `json:"tasks" nullable:"false" doc:"One for each export, in the order of their providers; none before the backup is planned."`
+}
+
+// Progress sums up the tasks of a backup.
+type Progress struct {
+	Tasks         int    `json:"tasks" doc:"How many exports there are." example:"2"`
+	TasksDone     int    `json:"tasksDone" doc:"How many of them are done." example:"1"`
+	ReceivedBytes int64  `json:"receivedBytes" doc:"Bytes read from the sources." example:"75497472"`
+	StoredBytes   int64  `json:"storedBytes" doc:"Bytes that are stored and that a crash can't take." example:"67108864"`
+	TotalBytes    *int64 `json:"totalBytes,omitempty" doc:"Bytes of all exports, once every source has announced its size." example:"134217728"`
+}
+
+// Task is one provider's export as the API shows it.
+type Task struct {
+	Provider      string     `json:"provider" doc:"The provider's name." example:"site"`
+	Status        string     `json:"status" enum:"pending,running,done,failed,canceled" example:"running"`
+	Attempt       int        `json:"attempt" doc:"Counts from 1 when the export first runs. Workers that died and waits that the source asked for don't count." example:"1"`
+	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty" doc:"When it is tried again."`
+	StartedAt     *time.Time `json:"startedAt,omitempty"`
+	FinishedAt    *time.Time `json:"finishedAt,omitempty"`
+	ReceivedBytes int64      `json:"receivedBytes" example:"75497472"`
+	StoredBytes   int64      `json:"storedBytes" example:"67108864"`
+	StoredParts   int        `json:"storedParts" doc:"The parts that the stored bytes are in." example:"8"`
+	AnnouncedSize *int64     `json:"announcedSize,omitempty" doc:"The export's size in bytes, as the source announced it." example:"134217728"`
+	Size          *int64     `json:"size,omitempty" doc:"The export's size in bytes, once it was read to its proven end."`
+	SHA256        string     `json:"sha256,omitempty" doc:"The export's SHA-256, 64 hexadecimal digits."`
+	Proof         string     `json:"proof,omitempty" enum:"length,digest,framing,none" doc:"How the end of the source's stream was proven."`
+	ContentType   string     `json:"contentType,omitempty" example:"application/x-tar"`
+	CapturedFrom  *time.Time `json:"capturedFrom,omitempty" doc:"The export was read between these two instants."`
+	CapturedTo    *time.Time `json:"capturedTo,omitempty"`
+	Error         *Failure   `json:"error,omitempty" doc:"Why the last attempt failed."`
+}
+
+// Failure says what went wrong with a backup or an export.
+type Failure struct {
+	Class   string `json:"class" doc:"permanent: trying again can't help. retryable: it is tried again. retry_after: the source asked to wait." example:"retryable"`
+	Message string `json:"message" example:"source answered 503"`
+	Hint    string `json:"hint,omitempty" doc:"What an operator may look at."`
+}
+
+// view shows a backup. What is sealing is still running for those who wait.
+func view(b *backup.Backup) *Backup {
+	v := &Backup{
+		ID: b.ID, UserID: b.UserID, SiteID: b.SiteID, Status: string(b.State), Providers: b.Providers,
+		Labels: b.Labels, ContinueOnFailure: b.ContinueOnFailure,
+		CreatedAt: b.CreatedAt.UTC(), StartedAt: utc(b.StartedAt), FinishedAt: utc(b.FinishedAt),
+		CancelRequestedAt: utc(b.CancelRequestedAt), NextAttemptAt: utc(b.NextAttemptAt),
+		Error: viewFailure(b.Failure), ManifestKey: b.ManifestKey, Tasks: make([]Task, len(b.Tasks)),
+	}
+	if b.State == backup.StateSealing {
+		v.Status = string(backup.StateRunning)
+	}
+	for i, t := range b.Tasks {
+		v.Tasks[i] = viewTask(t)
+	}
+	v.Progress = progress(v.Tasks)
+	return v
+}
+
+func viewTask(t *backup.Task) Task {
+	v := Task{
+		Provider: t.Provider, Status: string(t.State), Attempt: t.Attempt, NextAttemptAt: utc(t.NextAttemptAt),
+		StartedAt: utc(t.StartedAt), FinishedAt: utc(t.FinishedAt),
+		ReceivedBytes: t.ReceivedBytes, StoredBytes: t.StoredBytes, StoredParts: t.StoredParts, AnnouncedSize: t.AnnouncedSize,
+		SHA256: hex.EncodeToString(t.SHA256), Proof: string(t.Proof), ContentType: t.ContentType,
+		CapturedFrom: utc(t.CaptureStartedAt), CapturedTo: utc(t.CaptureFinishedAt), Error: viewFailure(t.Failure),
+	}
+	if t.State == backup.TaskCommitting {
+		v.Status = string(backup.TaskRunning)
+	}
+	if t.SHA256 != nil {
+		v.Size = &t.Size
+	}
+	return v
+}
+
+func progress(tasks []Task) Progress {
+	p := Progress{Tasks: len(tasks)}
+	var total int64
+	known := len(tasks) > 0
+	for i := range tasks {
+		t := &tasks[i]
+		p.ReceivedBytes += t.ReceivedBytes
+		p.StoredBytes += t.StoredBytes
+		if t.Status == string(backup.TaskDone) {
+			p.TasksDone++
+		}
+		switch {
+		case t.Size != nil:
+			total += *t.Size
+		case t.AnnouncedSize != nil:
+			total += *t.AnnouncedSize
+		default:
+			known = false
+		}
+	}
+	if known {
+		p.TotalBytes = &total
+	}
+	return p
+}
+
+func viewFailure(f *backup.Failure) *Failure {
+	if f == nil {
+		return nil
+	}
+	return &Failure{Class: string(f.Class), Message: f.Message, Hint: f.Hint}
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}
