@@ -59,6 +59,9 @@ func (c *Client) StartTx(ctx context.Context, tx pgx.Tx, p StartParams) (*Backup
 
 // StartMany starts all the backups or, on an error, none.
 func (c *Client) StartMany(ctx context.Context, ps []StartParams) (bs []*Backup, err error) {
+	if err := c.validateStarts(ps); err != nil {
+		return nil, err // before the database is asked: it may be away
+	}
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
 		bs, err = c.startMany(ctx, tx, ps)
 		return err
@@ -80,10 +83,8 @@ func one(bs []*Backup, err error) (*Backup, error) {
 }
 
 func (c *Client) startMany(ctx context.Context, tx pgx.Tx, ps []StartParams) ([]*Backup, error) {
-	for i := range ps {
-		if err := c.validateStart(&ps[i]); err != nil {
-			return nil, err
-		}
+	if err := c.validateStarts(ps); err != nil {
+		return nil, err
 	}
 	bs := make([]*Backup, len(ps))
 	var fresh []*Backup

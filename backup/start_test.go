@@ -139,6 +139,8 @@ func TestStartBadParams(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := client.StartTx(t.Context(), nil, c.p)
+			_, err2 := client.Start(t.Context(), c.p)
+			require.Equal(t, err, err2, "it is said before the database is asked")
 			var field *backup.FieldError
 			require.True(t, errors.As(err, &field), "%v", err)
 			require.ErrorContains(t, err, c.field)

@@ -14,6 +14,15 @@ const (
 	maxLabelValue     = 255
 )
 
+func (c *Client) validateStarts(ps []StartParams) error {
+	for i := range ps {
+		if err := c.validateStart(&ps[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *Client) validateStart(p *StartParams) error {
 	if err := validateSubject("userId", p.UserID); err != nil {
 		return err

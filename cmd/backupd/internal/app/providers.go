@@ -52,10 +52,14 @@ func providerNames(f *config.File) []backup.ProviderConfig {
 }
 
 func providerConfig(p *config.Provider) backup.ProviderConfig {
+	open := p.OpenTimeout
+	if header := time.Duration(p.HeaderTimeout); open == 0 && header > time.Minute {
+		open = config.Duration(5*time.Minute + 2*header) // the export, and the export from its beginning
+	}
 	return backup.ProviderConfig{
 		Name: p.Name, AllowEmpty: p.AllowEmpty, AllowUnproven: p.AllowUnproven, MaxSize: int64(p.MaxSize),
 		MaxAttempts: p.MaxAttempts, MaxWorkers: p.MaxWorkers,
-		RetryFor: time.Duration(p.RetryFor), StallTimeout: time.Duration(p.StallTimeout),
+		RetryFor: time.Duration(p.RetryFor), StallTimeout: time.Duration(p.StallTimeout), OpenTimeout: time.Duration(open),
 	}
 }
 

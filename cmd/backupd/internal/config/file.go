@@ -92,6 +92,7 @@ type Provider struct {
 	MaxWorkers     int      `yaml:"maxWorkers,omitempty"`
 	RetryFor       Duration `yaml:"retryFor,omitempty"`
 	StallTimeout   Duration `yaml:"stallTimeout,omitempty"`
+	OpenTimeout    Duration `yaml:"openTimeout,omitempty"` // defaults to 5 minutes, or to what headerTimeout needs
 	ConnectTimeout Duration `yaml:"connectTimeout,omitempty"`
 	TLSTimeout     Duration `yaml:"tlsTimeout,omitempty"`
 	HeaderTimeout  Duration `yaml:"headerTimeout,omitempty"`

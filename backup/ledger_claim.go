@@ -1,0 +1,158 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sitebackup/sitebackup/backup/blob"
+)
+
+// TaskWork is a task, claimed.
+type TaskWork struct {
+	Lease
+	Backup *Backup
+	Task   *Task
+
+	UploadID   uuid.UUID
+	Validator  string           // under which the journaled bytes were read
+	Checkpoint *blob.Checkpoint // the journal; nil when it is empty
+}
+
+// Content is the final content of a task that is committing.
+func (w *TaskWork) Content() *blob.Content {
+	c := &blob.Content{Size: w.Task.Size}
+	copy(c.SHA256[:], w.Task.SHA256)
+	if w.Checkpoint != nil {
+		c.Parts = w.Checkpoint.Parts
+	}
+	return c
+}
+
+// ClaimTask claims a task: a pending one becomes running; one that is running
+// or committing and whose lease has ended goes on where it was.
+func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *TaskWork, err error) {
+	token, err := newToken()
+	if err != nil {
+		return nil, err
+	}
+	err = l.c.inChange(ctx, a.BackupID, func(ch *change) error {
+		t, err := ch.task(ctx, a.TaskID)
+		if errors.Is(err, ErrNotFound) {
+			return &IdleError{Reason: "the task is gone"}
+		}
+		if err != nil {
+			return err
+		}
+		if err := idle(ch.b, t, p.JobID); err != nil {
+			return err
+		}
+		was := t.State
+		if t, err = l.leaseTask(ctx, ch.tx, t.ID, token, p); err != nil {
+			return err
+		}
+		if was == TaskPending {
+			ch.emitTask(t)
+		}
+		w = &TaskWork{Lease: Lease{ch.b.ID, t.ID, token}, Backup: ch.b, Task: t, UploadID: t.uploadID, Validator: t.validator}
+		w.Checkpoint, err = ch.checkpoint(ctx, t)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, &IdleError{Reason: "the backup is gone"}
+	}
+	return w, err
+}
+
+// idle says why job has nothing to do for the task, or nil.
+func idle(b *Backup, t *Task, job int64) error {
+	switch {
+	case t.State == TaskDone:
+		return &IdleError{Reason: "the task is done", Done: true}
+	case t.State.Terminal():
+		return &IdleError{Reason: fmt.Sprintf("the task is %s", t.State)}
+	case t.riverJobID == nil || *t.riverJobID != job:
+		return &IdleError{Reason: "another River job is responsible for the task"}
+	case b.State != StateRunning:
+		return &IdleError{Reason: fmt.Sprintf("the backup is %s", b.State)}
+	}
+	return nil
+}
+
+func (l *Ledger) leaseTask(ctx context.Context, tx pgx.Tx, id string, token uuid.UUID, p ClaimParams) (*Task, error) {
+	rows, err := tx.Query(ctx, l.c.sql(`
+		UPDATE {{schema}}.backup_task t SET state = CASE WHEN state = 'pending' THEN 'running' ELSE state END,
+			started_at = coalesce(started_at, now()), next_attempt_at = NULL,
+			lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker
+		WHERE id = @id AND state IN ('pending', 'running', 'committing') AND (lease_until IS NULL OR lease_until < now())
+		RETURNING `+taskColumns),
+		pgx.StrictNamedArgs{"id": id, "token": token, "d": p.Duration, "worker": p.Worker})
+	if err != nil {
+		return nil, fmt.Errorf("claim task: %w", err)
+	}
+	t, err := pgx.CollectOneRow(rows, scanTask)
+	if isNoRows(err) {
+		return nil, l.leased(ctx, tx, `SELECT lease_until - now() FROM {{schema}}.backup_task WHERE id = @id`, id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim task: %w", err)
+	}
+	return t, nil
+}
+
+// task reads one of the backup's tasks.
+func (ch *change) task(ctx context.Context, id string) (*Task, error) {
+	if !validID(id) {
+		return nil, ErrNotFound
+	}
+	rows, err := ch.tx.Query(ctx, ch.c.sql(`SELECT `+taskColumns+` FROM {{schema}}.backup_task t WHERE t.id = @id AND t.backup_id = @backup`),
+		pgx.StrictNamedArgs{"id": id, "backup": ch.b.ID})
+	if err != nil {
+		return nil, fmt.Errorf("read task: %w", err)
+	}
+	t, err := pgx.CollectOneRow(rows, scanTask)
+	if isNoRows(err) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read task: %w", err)
+	}
+	return t, nil
+}
+
+// checkpoint reads a task's journal.
+func (ch *change) checkpoint(ctx context.Context, t *Task) (*blob.Checkpoint, error) {
+	if t.StoredParts == 0 {
+		return nil, nil //nolint:nilnil // an empty journal
+	}
+	parts, err := ch.parts(ctx, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &blob.Checkpoint{Parts: parts, Offset: t.StoredBytes, SHA256: t.hashState}, nil
+}
+
+func (ch *change) parts(ctx context.Context, taskID string) ([]blob.Part, error) {
+	rows, err := ch.tx.Query(ctx, ch.c.sql(`SELECT part_id, size, crc64 FROM {{schema}}.backup_part WHERE task_id = @id ORDER BY idx`),
+		pgx.StrictNamedArgs{"id": taskID})
+	if err != nil {
+		return nil, fmt.Errorf("read parts: %w", err)
+	}
+	parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p blob.Part, err error) {
+		var id string
+		var crc int64
+		if err := row.Scan(&id, &p.Size, &crc); err != nil {
+			return p, err
+		}
+		p.CRC64 = uint64(crc) //nolint:gosec // the same 64 bits
+		p.ID, err = blob.ParsePartID(id)
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read parts: %w", err)
+	}
+	return parts, nil
+}

@@ -1,0 +1,60 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/internal/envtest"
+)
+
+var fenceRE = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
+
+// snippets are the README's, by language. The Go one is examples/embed's.
+func snippets(t *testing.T) (shell []string, yaml string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for _, m := range fenceRE.FindAllStringSubmatch(string(readme), -1) {
+		if m[1] == "yaml" {
+			yaml = m[2]
+			continue
+		}
+		shell = append(shell, strings.TrimSuffix(m[2], "\n"))
+	}
+	require.NotEmpty(t, yaml)
+	return shell, yaml
+}
+
+// Every command of the README is run: here, by another test of this package, or
+// by .ci/run, which takes the test command from the README.
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	shell, yaml := snippets(t)
+	require.Equal(t, []string{
+		"go run ./cmd/backupd demo", // TestDemoOnce and the others
+		startCommand + "\n" + strings.Replace(getCommand, "%s", "<the id it returned>", 1), // TestServe
+		"go test ./...", // this
+		"backupd config check --config backupd.yaml\nbackupd migrate up --config backupd.yaml\nbackupd serve --config backupd.yaml",
+	}, shell)
+
+	file := filepath.Join(t.TempDir(), "backupd.yaml")
+	container := envtest.AzuriteContainer(t).URL()
+	yaml = strings.Replace(yaml, "container: backups", "container: "+container[strings.LastIndexByte(container, '/')+1:], 1)
+	require.NoError(t, os.WriteFile(file, []byte(yaml), 0o600))
+	env := []string{"DATABASE_URL=" + envtest.EmptyDatabase(t), "BACKUP_STORAGE=" + envtest.Azurite(t), "SITE_TOKEN=one", "DB_TOKEN=two", "BACKUPD_LISTEN=localhost:0"}
+	for line := range strings.SplitSeq(shell[3], "\n") {
+		args := strings.Fields(strings.ReplaceAll(line, "backupd.yaml", file))[1:]
+		p := start(t, env, args...)
+		if args[0] == "serve" {
+			p.ready()
+			p.signal(syscall.SIGTERM)
+		}
+		require.Zero(t, p.wait(), line)
+	}
+}
