@@ -5,8 +5,9 @@ import (
 	"github.com/riverqueue/river"
 )
 
-// argsVersion is the version of the args that this release writes.
-const argsVersion = 1
+// ArgsVersion is the version of the args that this release writes, and the
+// latest that its workers understand.
+const ArgsVersion = 1
 
 // Names of River kinds and queues.
 const (
@@ -78,21 +79,21 @@ type jobMetadata struct {
 
 func (c *Client) planJob(b *Backup) river.InsertManyParams {
 	return river.InsertManyParams{
-		Args:       PlanArgs{Version: argsVersion, BackupID: b.ID},
+		Args:       PlanArgs{Version: ArgsVersion, BackupID: b.ID},
 		InsertOpts: c.insertOpts(QueueControl, b, nil),
 	}
 }
 
 func (c *Client) sealJob(b *Backup) river.InsertManyParams {
 	return river.InsertManyParams{
-		Args:       SealArgs{Version: argsVersion, BackupID: b.ID},
+		Args:       SealArgs{Version: ArgsVersion, BackupID: b.ID},
 		InsertOpts: c.insertOpts(QueueControl, b, nil),
 	}
 }
 
 func (c *Client) taskJob(b *Backup, t *Task) river.InsertManyParams {
 	return river.InsertManyParams{
-		Args:       TaskArgs{Version: argsVersion, BackupID: b.ID, TaskID: t.ID, Provider: t.Provider},
+		Args:       TaskArgs{Version: ArgsVersion, BackupID: b.ID, TaskID: t.ID, Provider: t.Provider},
 		InsertOpts: c.insertOpts(QueueTaskPrefix+t.Provider, b, t),
 	}
 }

@@ -23,7 +23,7 @@ type Backup struct {
 	NextAttemptAt     *time.Time // when planning or sealing is tried again
 	Failure           *Failure   // why it failed, or why planning or sealing is tried again
 
-	ManifestKey string // the manifest's key in the store, once the state is done
+	ManifestKey string // the manifest's key in the store; empty unless the state is done
 
 	// Tasks are ordered by provider. List leaves them out.
 	Tasks []*Task
@@ -58,13 +58,15 @@ type Task struct {
 	StoredParts   int    // the parts those bytes are in
 	AnnouncedSize *int64 // what the source said the export's size is
 
+	ObjectKey   string // where the object will be, or is from TaskDone on
+	ContentType string // set when the export has been opened
+
 	// The following are set from TaskCommitting on.
-	ObjectKey   string
-	ContentType string
-	Size        int64
-	SHA256      []byte // 32 bytes
-	Proof       Proof
-	// The bytes were read from the source between these two instants.
+	Size   int64
+	SHA256 []byte // 32 bytes
+	Proof  Proof
+	// The source made the export between these two instants: from before it was
+	// asked to when its last byte arrived.
 	CaptureStartedAt  *time.Time
 	CaptureFinishedAt *time.Time
 

@@ -20,7 +20,8 @@ func (c *Client) Cancel(ctx context.Context, id string) (b *Backup, err error) {
 	return b, err
 }
 
-// CancelTx is Cancel as a part of tx.
+// CancelTx is Cancel as a part of tx. Until tx ends, it holds up the worker of
+// the backup's tasks: keep it short.
 func (c *Client) CancelTx(ctx context.Context, tx pgx.Tx, id string) (*Backup, error) {
 	if err := c.change(ctx, tx, id, func(ch *change) error { return ch.cancel(ctx) }); err != nil {
 		return nil, err
@@ -52,22 +53,36 @@ func (ch *change) cancel(ctx context.Context) error {
 // put another one in its place.
 func (l *Ledger) CancelByJob(ctx context.Context, backupID string, jobID int64) error {
 	err := l.c.inChange(ctx, backupID, func(ch *change) error {
-		responsible := ch.b.State == StatePending && ch.b.riverJobID != nil && *ch.b.riverJobID == jobID
-		if ch.b.State == StateRunning {
-			err := ch.tx.QueryRow(ctx, l.c.sql(`SELECT EXISTS (SELECT FROM {{schema}}.backup_task
-				WHERE backup_id = @id AND river_job_id = @job AND state IN ('pending', 'running', 'committing'))`),
-				pgx.StrictNamedArgs{"id": ch.b.ID, "job": jobID}).Scan(&responsible)
-			if err != nil {
-				return fmt.Errorf("find task of River job: %w", err)
+		switch ch.b.State {
+		case StatePending:
+			if ch.b.riverJobID == nil || *ch.b.riverJobID != jobID {
+				return nil
 			}
-		}
-		if !responsible {
+			return ch.cancel(ctx)
+		case StateRunning:
+			task, err := ch.taskOfJob(ctx, jobID)
+			if err != nil || task == "" {
+				return err
+			}
+			return ch.cancelStray(ctx, stray{TaskID: task})
+		default:
 			return nil
 		}
-		return ch.cancel(ctx)
 	})
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	return err
+}
+
+// taskOfJob is the id of the open task that the River job is to work on, or
+// empty.
+func (ch *change) taskOfJob(ctx context.Context, jobID int64) (id string, err error) {
+	err = ch.tx.QueryRow(ctx, ch.c.sql(`SELECT id::text FROM {{schema}}.backup_task
+		WHERE backup_id = @id AND river_job_id = @job AND state IN ('pending', 'running', 'committing')`),
+		pgx.StrictNamedArgs{"id": ch.b.ID, "job": jobID}).Scan(&id)
+	if err != nil && !isNoRows(err) {
+		return "", fmt.Errorf("find task of River job: %w", err)
+	}
+	return id, nil
 }

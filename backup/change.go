@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -193,6 +195,7 @@ func (ch *change) cancelOpenTasks(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cancel tasks: %w", err)
 	}
+	slices.SortFunc(tasks, func(a, b *Task) int { return strings.Compare(a.ID, b.ID) }) // as the jobs were inserted
 	for _, t := range tasks {
 		ch.b.openTasks--
 		ch.emitTask(t)

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -143,19 +145,34 @@ func (c *Client) sql(query string) string { return strings.ReplaceAll(query, "{{
 // pool.
 var errNoPool = errors.New("Config.Pool is nil: only the verbs that take a transaction work")
 
-// inTx runs fn in a transaction of its own.
+// inTx runs fn in a transaction of its own, and again if that was the victim of
+// a deadlock.
 func (c *Client) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	if c.cfg.Pool == nil {
 		return errNoPool
 	}
-	return pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+	// River locks its jobs in an order of its own: where that and ours meet, one
+	// side is told to try again.
+	err := errNoPool
+	for try := 0; try < deadlockTries && (try == 0 || isSQLState(err, pgerrcode.DeadlockDetected)); try++ {
+		err = pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+	}
+	return err
+}
+
+const deadlockTries = 5
+
+func isSQLState(err error, code string) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == code
 }
 
 func (c *Client) insertOpts(queue string, b *Backup, t *Task) *river.InsertOpts {
 	m := jobMetadata{BackupID: b.ID, UserID: b.UserID, SiteID: b.SiteID}
-	opts := &river.InsertOpts{Queue: queue, Tags: []string{"backup-" + b.ID}}
+	opts, next := &river.InsertOpts{Queue: queue, Tags: []string{"backup-" + b.ID}}, b.NextAttemptAt
 	if t != nil {
 		m.TaskID, m.Provider = t.ID, t.Provider
+		next = t.NextAttemptAt
 		opts.Tags = append(opts.Tags, "provider-"+t.Provider)
 		if p := c.providers[t.Provider]; p != nil {
 			// River counts rescues and we don't: leave it room above our own limit.
@@ -164,6 +181,9 @@ func (c *Client) insertOpts(queue string, b *Backup, t *Task) *river.InsertOpts 
 	}
 	if c.cfg.BaseURL != "" {
 		m.URL = strings.TrimSuffix(c.cfg.BaseURL, "/") + "/backup/" + b.ID
+	}
+	if next != nil {
+		opts.ScheduledAt = *next
 	}
 	opts.Metadata, _ = json.Marshal(m) // strings only: it can't fail
 	return opts

@@ -73,7 +73,8 @@
 // A dead worker's lease ends; River's rescuer asks the lease, and gives the job
 // to another worker. Jobs that were deleted, discarded or canceled behind the
 // workers' backs are found by a reconciler, every minute: lost ones are replaced,
-// and where somebody canceled one in River UI the backup is canceled.
+// and where somebody canceled one in River UI the backup is canceled, unless it is
+// sealing by then.
 //
 // # Names in the store
 //

@@ -63,6 +63,12 @@ type ClassError struct {
 func (e *ClassError) Error() string { return e.Err.Error() }
 func (e *ClassError) Unwrap() error { return e.Err }
 
+// Failure is e as it is stored and shown: the message and the hint in one line of
+// at most 500 bytes each.
+func (e *ClassError) Failure() *Failure {
+	return &Failure{Class: e.Class, Message: oneLine(e.Err.Error()), Hint: oneLine(e.Hint)}
+}
+
 // Permanent marks err as one that trying again can't mend.
 func Permanent(err error, hint string) error {
 	return &ClassError{Class: ClassPermanent, Hint: hint, Err: err}

@@ -91,8 +91,13 @@ type taskData struct {
 func (ch *change) emitTask(t *Task) { ch.emit(EventUpdateTask, t.Provider, dataOf(t)) }
 
 func dataOf(t *Task) taskData {
+	next := t.NextAttemptAt
+	if next != nil {
+		utc := next.UTC()
+		next = &utc
+	}
 	return taskData{
-		State: t.State, Attempt: t.Attempt, NextAttemptAt: t.NextAttemptAt,
+		State: t.State, Attempt: t.Attempt, NextAttemptAt: next,
 		ReceivedBytes: t.ReceivedBytes, StoredBytes: t.StoredBytes, StoredParts: t.StoredParts,
 		AnnouncedSize: t.AnnouncedSize, Proof: t.Proof, Failure: t.Failure,
 	}

@@ -61,6 +61,12 @@ func (c *Client) List(ctx context.Context, p ListParams) ([]*Backup, error) {
 	if p.Limit == 0 {
 		p.Limit = 50
 	}
+	if p.After != nil && !validID(p.After.ID) {
+		return nil, &FieldError{"after", "must be a cursor of this list"}
+	}
+	if !printable(p.UserID) || !printable(p.SiteID) {
+		return nil, nil // nobody has such an id
+	}
 	args := pgx.StrictNamedArgs{"limit": min(max(p.Limit, 1), 200)}
 	where := "WHERE true"
 	filter := func(cond, name string, value any) {

@@ -56,8 +56,10 @@ type Beat struct {
 	ReceivedBytes int64 // of a task: read from the source so far
 }
 
-// Renew renews leases for d from now, and returns the tokens of those that are
-// still held. It isn't an error that some are not.
+// Renew renews leases for d from now. It returns the tokens of those that are
+// still held, with whether they were renewed: one whose row is locked by
+// somebody's transaction isn't, this time, and doesn't hold up the others. It
+// isn't an error that some are not held any more.
 func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[uuid.UUID]bool, error) {
 	held := make(map[uuid.UUID]bool, len(beats))
 	var taskTokens, stepTokens []uuid.UUID
@@ -71,26 +73,15 @@ func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[
 		taskTokens, tasks, received = append(taskTokens, b.Token), append(tasks, b.TaskID), append(received, b.ReceivedBytes)
 	}
 	if len(tasks) > 0 {
-		// Rows are locked in the order of their ids, as everywhere.
-		err := l.renew(ctx, held, `
-			WITH u AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @received::bigint[]) AS u (id, token, received)),
-			l AS (SELECT t.id FROM {{schema}}.backup_task t JOIN u ON t.id = u.id AND t.lease_token = u.token
-				ORDER BY t.id FOR NO KEY UPDATE OF t)
-			UPDATE {{schema}}.backup_task t SET lease_until = now() + @d::interval, received_bytes = greatest(t.received_bytes, u.received)
-			FROM u JOIN l ON l.id = u.id WHERE t.id = u.id AND t.lease_token = u.token RETURNING t.lease_token`,
+		err := l.renew(ctx, held, renewal("backup_task", ", received_bytes = greatest(r.received_bytes, u.received)"),
 			pgx.StrictNamedArgs{"ids": tasks, "tokens": taskTokens, "received": received, "d": d})
 		if err != nil {
 			return nil, err
 		}
 	}
 	if len(backups) > 0 {
-		err := l.renew(ctx, held, `
-			WITH u AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[]) AS u (id, token)),
-			l AS (SELECT b.id FROM {{schema}}.backup b JOIN u ON b.id = u.id AND b.lease_token = u.token
-				ORDER BY b.id FOR NO KEY UPDATE OF b)
-			UPDATE {{schema}}.backup b SET lease_until = now() + @d::interval
-			FROM u JOIN l ON l.id = u.id WHERE b.id = u.id AND b.lease_token = u.token RETURNING b.lease_token`,
-			pgx.StrictNamedArgs{"ids": backups, "tokens": stepTokens, "d": d})
+		err := l.renew(ctx, held, renewal("backup", ""),
+			pgx.StrictNamedArgs{"ids": backups, "tokens": stepTokens, "received": make([]int64, len(backups)), "d": d})
 		if err != nil {
 			return nil, err
 		}
@@ -98,17 +89,29 @@ func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[
 	return held, nil
 }
 
+// renewal is the statement that renews the leases in a table.
+func renewal(table, set string) string {
+	return `WITH u AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @received::bigint[]) AS u (id, token, received)),
+		free AS (SELECT r.id FROM {{schema}}.` + table + ` r JOIN u ON r.id = u.id AND r.lease_token = u.token FOR NO KEY UPDATE OF r SKIP LOCKED),
+		renewed AS (UPDATE {{schema}}.` + table + ` r SET lease_until = now() + @d::interval` + set + `
+			FROM u JOIN free ON free.id = u.id WHERE r.id = u.id AND r.lease_token = u.token RETURNING r.lease_token)
+		SELECT u.token, renewed.lease_token IS NOT NULL FROM u JOIN {{schema}}.` + table + ` r ON r.id = u.id AND r.lease_token = u.token
+		LEFT JOIN renewed ON renewed.lease_token = u.token`
+}
+
 func (l *Ledger) renew(ctx context.Context, held map[uuid.UUID]bool, query string, args pgx.StrictNamedArgs) error {
 	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(query), args)
 	if err != nil {
 		return fmt.Errorf("renew leases: %w", err)
 	}
-	tokens, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	var token uuid.UUID
+	var renewed bool
+	_, err = pgx.ForEachRow(rows, []any{&token, &renewed}, func() error {
+		held[token] = renewed
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("renew leases: %w", err)
-	}
-	for _, t := range tokens {
-		held[t] = true
 	}
 	return nil
 }
@@ -164,9 +167,4 @@ func (p RetryPolicy) decide(f *ClassError, failures int, age time.Duration) Outc
 		return Outcome{Final: true}
 	}
 	return Outcome{Delay: delay}
-}
-
-// failureOf makes one line of an error.
-func failureOf(f *ClassError) *Failure {
-	return &Failure{Class: f.Class, Message: oneLine(f.Err.Error()), Hint: oneLine(f.Hint)}
 }

@@ -36,11 +36,11 @@ func (ch *change) failAttempt(ctx context.Context, t *Task, cause *ClassError, p
 	out := p.decide(cause, t.failures, age)
 	switch {
 	case out.Final:
-		return out, ch.failTask(ctx, t, failureOf(cause))
+		return out, ch.failTask(ctx, t, cause.Failure())
 	case ch.ending() && t.State == TaskRunning:
-		return Outcome{Final: true}, ch.endTask(ctx, t, TaskCanceled, failureOf(cause))
+		return Outcome{Final: true}, ch.endTask(ctx, t, TaskCanceled, cause.Failure())
 	default:
-		return out, ch.postponeTask(ctx, t, failureOf(cause), out.Delay, cause.Class != ClassRetryAfter)
+		return out, ch.postponeTask(ctx, t, cause.Failure(), out.Delay, cause.Class != ClassRetryAfter)
 	}
 }
 
@@ -130,15 +130,15 @@ func (l *Ledger) ReleaseTask(ctx context.Context, lease Lease) error {
 	})
 }
 
-// LoseTask takes a committing task back before the gate, because neither its
-// object nor its parts are in the store any more: the next attempt begins at
-// the first byte under a new upload id. It counts as a failure, and ends the
-// lease.
+// LoseTask is FailTask where what is stored can't be gone on from: a task that
+// is committing and has neither its object nor its parts in the store, or one
+// whose export was not proven. The next attempt, if there is one, begins at the
+// first byte under a new upload id.
 func (l *Ledger) LoseTask(ctx context.Context, lease Lease, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
-	err = l.task(ctx, lease, TaskCommitting, func(ch *change, t *Task) error {
+	err = l.task(ctx, lease, "", func(ch *change, t *Task) error {
 		upload := uuid.New()
-		_, err := ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_task SET state = 'running', `+resetJournal+` WHERE id = @id AND state = 'committing'`),
-			pgx.StrictNamedArgs{"id": t.ID, "upload": upload, "key": l.c.objectKey(ch.b, t.Provider, upload)})
+		_, err := ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_task SET state = 'running', `+resetJournal+` WHERE id = @id AND state = @was`),
+			pgx.StrictNamedArgs{"id": t.ID, "was": t.State, "upload": upload, "key": l.c.objectKey(ch.b, t.Provider, upload)})
 		if err != nil {
 			return fmt.Errorf("take task back: %w", err)
 		}

@@ -26,10 +26,14 @@ func (l *Ledger) Adopt(ctx context.Context, jobID int64, jobCreatedAt time.Time,
 		UserID: a.UserID, SiteID: a.SiteID, Providers: a.Providers, Labels: a.Labels, IdempotencyKey: a.IdempotencyKey,
 		source: &sourceJob{jobID, jobCreatedAt},
 	}
-	if err := l.c.validateStart(&p); err != nil {
-		return nil, false, err
-	}
 	err = l.c.inTx(ctx, func(tx pgx.Tx) error {
+		// A job that runs again has made it, whatever is configured by now.
+		if b, err = l.c.adopted(ctx, tx, p.source); !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if err := l.c.validateStart(&p); err != nil {
+			return err
+		}
 		b, _, err = l.c.insertBackup(ctx, tx, &p)
 		return err
 	})
@@ -197,7 +201,7 @@ func (l *Ledger) FailStep(ctx context.Context, w *StepWork, cause *ClassError, p
 			out.Final = true // a step has no other bound
 		}
 		ch.b.failures++
-		ch.failure = failureOf(cause)
+		ch.failure = cause.Failure()
 		if out.Final {
 			ch.b.State = StateFailed
 			return nil

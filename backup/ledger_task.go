@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,13 +17,28 @@ type Source struct {
 	Resumed     bool // the export goes on behind the journal; else it begins at its first byte
 	Validator   string
 	ContentType string
-	Size        int64 // of the whole export, or -1
+	Size        int64         // of the whole export, or -1
+	Took        time.Duration // from when the provider was asked: the capture began no later
+}
+
+const maxSourceText = 1024
+
+// sanitize drops what Postgres can't store: an ETag may have any byte in it. An
+// export without a validator can't be resumed, and that is all.
+func (s *Source) sanitize() {
+	if len(s.Validator) > maxSourceText || !printable(s.Validator) {
+		s.Validator = ""
+	}
+	if len(s.ContentType) > maxSourceText || !printable(s.ContentType) {
+		s.ContentType = ""
+	}
 }
 
 // OpenTask records the export that a worker is about to read. Unless it was
 // resumed, the journal is emptied and, if anything was ever staged, the upload
 // gets a new id and the object a new key: both are returned.
 func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
+	s.sanitize()
 	if s.Resumed {
 		tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task SET announced_size = nullif(@size::bigint, -1) WHERE id = @id AND lease_token = @token AND state = 'running'`),
@@ -43,8 +59,8 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 		}
 		_, err = ch.tx.Exec(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task SET validator = @validator, content_type = @type, announced_size = nullif(@size::bigint, -1),
-				capture_started_at = now() WHERE id = @id`),
-			pgx.StrictNamedArgs{"id": w.TaskID, "validator": s.Validator, "type": s.ContentType, "size": s.Size})
+				capture_started_at = now() - @took::interval WHERE id = @id`),
+			pgx.StrictNamedArgs{"id": w.TaskID, "took": s.Took, "validator": s.Validator, "type": s.ContentType, "size": s.Size})
 		if err != nil {
 			return fmt.Errorf("open task: %w", err)
 		}
@@ -94,15 +110,32 @@ func (l *Ledger) JournalTask(ctx context.Context, lease Lease, c *blob.Checkpoin
 }
 
 func (l *Ledger) appendParts(ctx context.Context, tx pgx.Tx, lease Lease, c *blob.Checkpoint) error {
-	tag, err := tx.Exec(ctx, l.c.sql(`
-		UPDATE {{schema}}.backup_task SET stored_bytes = @offset, stored_parts = stored_parts + @n,
+	var parts int
+	var offset int64
+	err := tx.QueryRow(ctx, l.c.sql(`
+		UPDATE {{schema}}.backup_task SET stored_bytes = stored_bytes + @bytes, stored_parts = stored_parts + @n,
 			received_bytes = greatest(received_bytes, @offset), hash_state = @hash
-		WHERE id = @id AND lease_token = @token AND state = 'running'`),
-		pgx.StrictNamedArgs{"id": lease.TaskID, "token": lease.Token, "offset": c.Offset, "n": len(c.Parts), "hash": c.SHA256})
-	if err := oneRow(tag.RowsAffected(), err, "write journal"); err != nil {
-		return err
+		WHERE id = @id AND lease_token = @token AND state = 'running' RETURNING stored_parts, stored_bytes`),
+		pgx.StrictNamedArgs{
+			"id": lease.TaskID, "token": lease.Token, "offset": c.Offset,
+			"bytes": sizeOf(c.Parts), "n": len(c.Parts), "hash": c.SHA256,
+		}).Scan(&parts, &offset)
+	switch {
+	case isNoRows(err):
+		return fmt.Errorf("write journal: %w", ErrLeaseLost)
+	case err != nil:
+		return fmt.Errorf("write journal: %w", err)
+	case offset != c.Offset || len(c.Parts) == 0 || c.Parts[len(c.Parts)-1].ID.Index() != parts-1:
+		return Permanent(errors.New("write journal: the parts don't follow those that are there"), "this is a bug")
 	}
 	return l.insertParts(ctx, tx, lease.TaskID, c.Parts)
+}
+
+func sizeOf(parts []blob.Part) (n int64) {
+	for _, p := range parts {
+		n += p.Size
+	}
+	return n
 }
 
 func (l *Ledger) insertParts(ctx context.Context, tx pgx.Tx, taskID string, parts []blob.Part) error {

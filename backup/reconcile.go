@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -18,7 +19,10 @@ type Reconciled struct {
 // r) that names it: it is gone or has ended, or, after the database was
 // restored, its id went to another one.
 const strayJob = `(j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded') OR j.kind <> r.kind
-	OR (j.args->>r.id_arg IS DISTINCT FROM r.id::text AND j.created_at IS DISTINCT FROM r.source_job_created_at))`
+	OR ` + anothersArgs + `)`
+
+// anothersArgs tells a job that was made for another row.
+const anothersArgs = `(j.args->>r.id_arg IS DISTINCT FROM r.id::text AND j.created_at IS DISTINCT FROM r.source_job_created_at)`
 
 // openRows are the backups and tasks that wait for a River job to do something.
 const openRows = `
@@ -31,7 +35,7 @@ const openRows = `
 	WHERE b.state = 'running' AND t.state IN ('pending', 'running', 'committing')`
 
 // strays selects open rows without a River job that will work on them.
-const strays = `SELECT r.backup_id::text, coalesce(r.task_id::text, ''), coalesce(j.state = 'cancelled' AND j.kind = r.kind, false)
+const strays = `SELECT r.backup_id::text, coalesce(r.task_id::text, ''), coalesce(j.state = 'cancelled' AND j.kind = r.kind AND NOT (` + anothersArgs + `), false)
 	FROM (` + openRows + `) r LEFT JOIN {{schema}}.river_job j ON j.id = r.river_job_id
 	WHERE (r.lease_until IS NULL OR r.lease_until < now()) AND ` + strayJob
 
@@ -52,9 +56,21 @@ func (l *Ledger) Reconcile(ctx context.Context, limit int) (Reconciled, error) {
 		return done, err
 	}
 	for _, s := range found {
-		err := l.c.inChange(ctx, s.BackupID, func(ch *change) error { return ch.mend(ctx, s, &done) })
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		var mended Reconciled
+		err := l.c.inTx(ctx, func(tx pgx.Tx) error {
+			mended = Reconciled{}
+			// Somebody's open transaction on one backup must not hold up the others.
+			if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
+				return err
+			}
+			return l.c.change(ctx, tx, s.BackupID, func(ch *change) error { return ch.mend(ctx, s, &mended) })
+		})
+		if err != nil && !errors.Is(err, ErrNotFound) && !isSQLState(err, pgerrcode.LockNotAvailable) {
 			return done, err
+		}
+		if err == nil {
+			done.Requeued += mended.Requeued
+			done.Canceled += mended.Canceled
 		}
 	}
 	return done, nil
@@ -82,14 +98,27 @@ func (ch *change) mend(ctx context.Context, s stray, done *Reconciled) error {
 		if now.TaskID != s.TaskID {
 			continue
 		}
-		if now.Canceled && ch.b.State != StateSealing {
-			done.Canceled++
-			return ch.cancel(ctx)
+		if !now.Canceled || ch.b.State == StateSealing {
+			done.Requeued++
+			return ch.requeue(ctx, now)
 		}
-		done.Requeued++
-		return ch.requeue(ctx, now)
+		done.Canceled++
+		return ch.cancelStray(ctx, now)
 	}
 	return nil
+}
+
+// cancelStray cancels the backup whose River job somebody canceled. A task that
+// is committing goes on until it has resolved, and needs another job for that.
+func (ch *change) cancelStray(ctx context.Context, s stray) error {
+	if err := ch.cancel(ctx); err != nil || s.TaskID == "" {
+		return err
+	}
+	t, err := ch.task(ctx, s.TaskID)
+	if err != nil || t.State.Terminal() {
+		return err
+	}
+	return ch.requeue(ctx, s)
 }
 
 func (ch *change) requeue(ctx context.Context, s stray) error {

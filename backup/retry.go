@@ -52,8 +52,8 @@ func (ch *change) retry(ctx context.Context) error {
 	}
 }
 
-// reopenOld begins done tasks again whose export is too old to stand beside
-// one that is made now.
+// reopenOld begins tasks again that have passed the commit gate with an export
+// that is too old to stand beside one that is made now.
 func (ch *change) reopenOld(ctx context.Context) error {
 	tasks, err := ch.c.tasks(ctx, ch.tx, ch.b.ID)
 	if err != nil {
@@ -64,7 +64,7 @@ func (ch *change) reopenOld(ctx context.Context) error {
 		upload := uuid.New()
 		tag, err := ch.tx.Exec(ctx, ch.c.sql(`
 			UPDATE {{schema}}.backup_task SET state = 'canceled', `+resetJournal+`
-			WHERE id = @id AND state = 'done' AND capture_finished_at < now() - @skew::interval`),
+			WHERE id = @id AND state IN ('done', 'failed', 'canceled') AND capture_finished_at < now() - @skew::interval`),
 			pgx.StrictNamedArgs{"id": t.ID, "upload": upload, "key": ch.c.objectKey(ch.b, t.Provider, upload), "skew": ch.c.cfg.MaxSkew})
 		if err != nil {
 			return fmt.Errorf("begin task %s again: %w", t.Provider, err)

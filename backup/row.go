@@ -21,6 +21,9 @@ func scanBackup(row pgx.CollectableRow) (*Backup, error) {
 		&f.class, &f.message, &f.hint, &b.ManifestKey,
 		&b.openTasks, &b.failedTasks, &b.eventSeq, &b.riverJobID, &b.failures, &b.generation, &b.leaseToken)
 	b.Failure = f.failure()
+	if b.State != StateDone {
+		b.ManifestKey = "" // it may not be there yet
+	}
 	return &b, err
 }
 

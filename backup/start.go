@@ -1,10 +1,13 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -88,7 +91,7 @@ func (c *Client) startMany(ctx context.Context, tx pgx.Tx, ps []StartParams) ([]
 	}
 	bs := make([]*Backup, len(ps))
 	var fresh []*Backup
-	for i := range ps {
+	for _, i := range inKeyOrder(ps) {
 		b, made, err := c.insertBackup(ctx, tx, &ps[i])
 		if err != nil {
 			return nil, err
@@ -98,6 +101,20 @@ func (c *Client) startMany(ctx context.Context, tx pgx.Tx, ps []StartParams) ([]
 		}
 	}
 	return bs, c.insertPlanJobs(ctx, tx, fresh)
+}
+
+// inKeyOrder is the order in which to insert, so that two calls with the same
+// idempotency keys can't wait for each other.
+func inKeyOrder(ps []StartParams) []int {
+	order := make([]int, len(ps))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &ps[i], &ps[j]
+		return cmp.Or(strings.Compare(a.UserID, b.UserID), strings.Compare(a.SiteID, b.SiteID), strings.Compare(a.IdempotencyKey, b.IdempotencyKey))
+	})
+	return order
 }
 
 // insertBackup writes the row and its first event. Made is false where the
@@ -140,10 +157,8 @@ func (c *Client) insertBackup(ctx context.Context, tx pgx.Tx, p *StartParams) (b
 // existing is the backup that p asks for again.
 func (c *Client) existing(ctx context.Context, tx pgx.Tx, p *StartParams) (*Backup, error) {
 	if p.source != nil {
-		b, err := c.oneBackup(ctx, tx, "WHERE b.source_job_id = @job AND b.source_job_created_at = @at",
-			pgx.StrictNamedArgs{"job": p.source.id, "at": p.source.createdAt})
-		if err == nil {
-			return b, nil
+		if b, err := c.adopted(ctx, tx, p.source); !errors.Is(err, ErrNotFound) {
+			return b, err
 		}
 	}
 	b, err := c.oneBackup(ctx, tx, "WHERE b.user_id = @user AND b.site_id = @site AND b.idempotency_key = @key",
@@ -152,6 +167,12 @@ func (c *Client) existing(ctx context.Context, tx pgx.Tx, p *StartParams) (*Back
 		return nil, fmt.Errorf("find backup of idempotency key: %w", err)
 	}
 	return b, nil
+}
+
+// adopted is the backup that the River job has made: ErrNotFound.
+func (c *Client) adopted(ctx context.Context, tx pgx.Tx, s *sourceJob) (*Backup, error) {
+	return c.oneBackup(ctx, tx, "WHERE b.source_job_id = @job AND b.source_job_created_at = @at",
+		pgx.StrictNamedArgs{"job": s.id, "at": s.createdAt})
 }
 
 // insertPlanJobs inserts the River jobs that plan bs, and makes each the only

@@ -31,7 +31,8 @@ func (s State) Terminal() bool {
 //	running, committing → pending    (next attempt)
 //	pending, running, committing → failed
 //	pending, running → canceled
-//	done, failed, canceled → pending (Retry)
+//	failed, canceled, and done ones that are too old → pending (Retry)
+//	failed behind the gate → committing (Retry)
 type TaskState string
 
 // The states of a task.

@@ -28,6 +28,7 @@ func (a *attempt) export(ctx context.Context) (*blob.Content, error) {
 	if err != nil {
 		return nil, err
 	}
+	asked := now()
 	ex, closeExport, err := a.open(ctx, checkpoint)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func (a *attempt) export(ctx context.Context) (*blob.Content, error) {
 	if ex.Offset == 0 {
 		checkpoint = nil
 	}
-	if err := a.record(ctx, ex, checkpoint != nil); err != nil {
+	if err := a.record(ctx, ex, checkpoint != nil, now().Sub(asked)); err != nil {
 		return nil, err
 	}
 	content, err := a.stage(ctx, ex, checkpoint)
@@ -44,7 +45,7 @@ func (a *attempt) export(ctx context.Context) (*blob.Content, error) {
 		return nil, err
 	}
 	if a.proof, err = prove(a.provider, ex, content); err != nil {
-		return nil, err
+		return nil, &notProven{err}
 	}
 	return content, a.w.ledger.GateTask(ctx, a.work, content, a.proof)
 }
@@ -79,6 +80,9 @@ func (a *attempt) open(ctx context.Context, checkpoint *blob.Checkpoint) (*backu
 	timer := time.AfterFunc(a.provider.OpenTimeout, func() { cancel(errOpenTimeout) })
 	ex, err := a.provider.Provider.Export(ctx, req)
 	timer.Stop()
+	if err == nil && (ex == nil || ex.Body == nil) {
+		err = backup.Permanent(errors.New("open export: the provider returned none, and no error"), "this is a bug of the provider")
+	}
 	if err == nil {
 		if err = a.admit(ex, req.Offset); err != nil {
 			_ = ex.Body.Close() // nothing was read
@@ -105,10 +109,10 @@ func (a *attempt) admit(ex *backup.Export, asked int64) error {
 }
 
 // record notes the export in the task's row.
-func (a *attempt) record(ctx context.Context, ex *backup.Export, resumed bool) error {
+func (a *attempt) record(ctx context.Context, ex *backup.Export, resumed bool, took time.Duration) error {
 	given := a.work.Task.ObjectKey
 	err := a.w.ledger.OpenTask(ctx, a.work, backup.Source{
-		Resumed: resumed, Validator: ex.Validator, ContentType: ex.ContentType, Size: ex.Size,
+		Resumed: resumed, Validator: ex.Validator, ContentType: ex.ContentType, Size: ex.Size, Took: took,
 	})
 	if err != nil {
 		_ = ex.Body.Close() // nothing was read

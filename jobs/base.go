@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -46,16 +47,17 @@ type retryAt struct{ at *time.Time }
 // database failed, as a rule.
 const unexpected = 5 * time.Second
 
-func newRetryAt() retryAt {
-	at := now().Add(unexpected)
-	return retryAt{&at}
-}
+func newRetryAt() retryAt { return retryAt{new(time.Time)} }
 
 func (r retryAt) retry() time.Time {
-	if r.at == nil { // Work wasn't called: the job is being rescued
-		return time.Time{}
+	switch {
+	case r.at == nil: // Work wasn't called: the job is being rescued
+		return now()
+	case r.at.IsZero(): // Work decided nothing
+		return now().Add(unexpected)
+	default:
+		return *r.at
 	}
-	return *r.at
 }
 
 // base is what the workers have in common: when a job is tried again, and when
@@ -70,13 +72,15 @@ func (b base[T]) Middleware(*rivertype.JobRow) []rivertype.WorkerMiddleware {
 	return []rivertype.WorkerMiddleware{b.w.running.middleware()}
 }
 
-// NextRetry is what the attempt that failed decided; for a job that was rescued
-// it is now.
+// NextRetry is what the attempt that failed decided, soon where it couldn't, and
+// now for a job that was rescued. It is never in the past: River would follow
+// its own policy then, which reaches hours.
 func (b base[T]) NextRetry(job *river.Job[T]) time.Time {
-	if at := job.Args.retry(); !at.IsZero() {
+	soonest := now().Add(time.Second)
+	if at := job.Args.retry(); at.After(soonest) {
 		return at
 	}
-	return now()
+	return soonest
 }
 
 // leaseQuery bounds the question whether a lease is alive.
@@ -115,6 +119,25 @@ func (w *Workers) unclaimed(err error) error {
 	}
 }
 
+// outdated reports whether the args are a later release's. That one's workers
+// run beside ours, and take the job when it comes up again.
+func outdated(version int) bool { return version > backup.ArgsVersion }
+
+// untilUpdated is how long a job that only a later release understands waits.
+const untilUpdated = time.Minute
+
+// guarded runs fn and makes a panic of it, which is a provider's as a rule, a
+// failure that counts.
+func (w *Workers) guarded(ctx context.Context, fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.cfg.Logger.ErrorContext(ctx, "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = backup.Retryable(errors.New("the attempt panicked"), "this is a bug: the worker's log has the stack")
+		}
+	}()
+	return fn()
+}
+
 // bookkeeping bounds what is written after a job's context has ended.
 const bookkeeping = 10 * time.Second
 
@@ -141,6 +164,11 @@ func (w *Workers) interrupted(
 	defer cancel()
 	if errors.Is(cause, rivertype.ErrJobCancelledRemotely) {
 		w.canceledInRiver(bg, backupID, jobID)
+		// What is committing goes on in another job. If the task is canceled there is
+		// nothing to release.
+		if err := release(bg); err != nil && !errors.Is(err, backup.ErrLeaseLost) {
+			w.cfg.Logger.WarnContext(bg, "release lease", "backup", backupID, "error", err)
+		}
 		return true, cause
 	}
 	if rerr := release(bg); rerr != nil {
@@ -174,9 +202,10 @@ func failed(cause *backup.ClassError, out backup.Outcome, r retryAt) error {
 type lineError struct{ cause *backup.ClassError }
 
 func (e *lineError) Error() string {
-	s := fmt.Sprintf("%s: %v", e.cause.Class, e.cause.Err)
-	if e.cause.Hint != "" {
-		s += " (hint: " + e.cause.Hint + ")"
+	f := e.cause.Failure()
+	s := fmt.Sprintf("%s: %s", f.Class, f.Message)
+	if f.Hint != "" {
+		s += " (hint: " + f.Hint + ")"
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -61,7 +62,9 @@ func (w *Workers) addTaskWorker(bundle *river.Workers, provider string) (err err
 // workers: the schema, the workers, a queue per provider, the periodic jobs,
 // and the timeouts on which the rescue of dead workers' tasks stands. What a
 // host has set itself stays, and is refused where the workers can't live with
-// it.
+// it. What it hasn't becomes: a JobTimeout of 45 seconds (River's is a minute),
+// a SoftStopTimeout of one second, and, with the queue "default" that is added
+// for requests from other languages, FetchOnlyKnownKinds.
 func (w *Workers) Configure(rc *river.Config) error {
 	if rc.Schema != "" && rc.Schema != w.client.Schema() {
 		return fmt.Errorf("the River client's Schema is %q and the backup.Client's %q: they must be the same", rc.Schema, w.client.Schema())
@@ -103,15 +106,20 @@ func (w *Workers) addQueues(rc *river.Config) {
 		}
 	}
 	add(backup.QueueControl, w.cfg.ControlWorkers)
-	add(river.QueueDefault, w.cfg.ControlWorkers) // where other languages' clients insert
+	if _, ok := rc.Queues[river.QueueDefault]; !ok {
+		// Other languages' clients insert there, and so may others: leave alone what
+		// isn't ours.
+		add(river.QueueDefault, w.cfg.ControlWorkers)
+		rc.FetchOnlyKnownKinds = true
+	}
 	for _, name := range w.client.ProviderNames() {
 		add(backup.QueueTaskPrefix+name, w.client.Provider(name).MaxWorkers)
 	}
 }
 
 func configureRescue(rc *river.Config) error {
-	if rc.JobTimeout == 0 {
-		rc.JobTimeout = rescueAfter // River wants it to be no longer than RescueStuckJobsAfter
+	if rc.JobTimeout == 0 { // River wants it to be no longer than RescueStuckJobsAfter
+		rc.JobTimeout = cmp.Or(min(rc.RescueStuckJobsAfter, rescueAfter), rescueAfter)
 	}
 	if rc.JobTimeout > rescueAfter {
 		return fmt.Errorf("the River client's JobTimeout must be at most %s, or a dead worker's tasks wait longer; give the jobs that need more a Timeout of their own", rescueAfter)

@@ -106,18 +106,23 @@ func (h *heart) renew(ctx context.Context) {
 	defer h.mu.Unlock()
 	for _, b := range beats {
 		l := h.held[b.Token]
+		if l == nil {
+			continue // dropped meanwhile
+		}
+		renewed, held := alive[b.Token]
 		switch {
-		case l == nil: // dropped meanwhile
-		case err == nil && alive[b.Token]:
+		case renewed:
 			l.until = asked.Add(h.lease)
-		case err == nil:
-			l.cancel(backup.ErrLeaseLost)
-		case now().Add(h.interval + h.interval/2).After(l.until):
-			// There may be no further beat before the lease ends.
+		case err == nil && !held, now().Add(h.margin()).After(l.until):
 			l.cancel(backup.ErrLeaseLost)
 		}
 	}
 }
+
+// margin is how long before its lease ends a worker stops itself. The next look
+// at a lease that couldn't be renewed may be two intervals away: a tick, and the
+// time that its statement is given.
+func (h *heart) margin() time.Duration { return 2*h.interval + h.interval/2 }
 
 func (h *heart) beats() []backup.Beat {
 	h.mu.Lock()

@@ -37,6 +37,9 @@ func (p *planWorker) Work(ctx context.Context, job *river.Job[planArgs]) error {
 	if job.Args.bad != nil {
 		return river.JobCancel(fmt.Errorf("bad args: %w", job.Args.bad))
 	}
+	if outdated(job.Args.Version) {
+		return river.JobSnooze(untilUpdated)
+	}
 	id := job.Args.BackupID
 	if id == "" {
 		b, mine, err := p.w.ledger.Adopt(ctx, job.ID, job.CreatedAt, job.Args.PlanArgs)
@@ -97,7 +100,7 @@ func (w *Workers) step(
 	}
 	leased, held := w.heart.hold(ctx, work.Lease, claimedAt)
 	defer w.heart.drop(held)
-	if err = run(leased, work); err == nil {
+	if err = w.guarded(ctx, func() error { return run(leased, work) }); err == nil {
 		return nil
 	}
 	if ok, err := w.interrupted(ctx, leased, err, backupID, jobID, func(ctx context.Context) error {
@@ -107,6 +110,9 @@ func (w *Workers) step(
 	}
 	cause := backup.Classify(err)
 	out, err := w.ledger.FailStep(leased, work, cause, w.stepPolicy())
+	if errors.Is(err, backup.ErrLeaseLost) {
+		return river.JobSnooze(w.cfg.LeaseDuration)
+	}
 	if err != nil {
 		return fmt.Errorf("record failure: %w", err)
 	}

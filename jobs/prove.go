@@ -9,6 +9,15 @@ import (
 	"github.com/sitebackup/sitebackup/backup/blob"
 )
 
+// errNotProven means that the export which was stored isn't the whole one, or
+// not what the source sent: it is no use to go on behind it.
+var errNotProven = errors.New("export not proven")
+
+type notProven struct{ error }
+
+func (e *notProven) Unwrap() error        { return e.error }
+func (e *notProven) Is(target error) bool { return target == errNotProven }
+
 // prove decides whether the export that was stored is the whole one, and by
 // what. Without a proof there is no content to commit.
 func prove(p *backup.ProviderConfig, ex *backup.Export, content *blob.Content) (backup.Proof, error) {

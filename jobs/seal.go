@@ -32,6 +32,9 @@ type sealOutput struct {
 // Work seals.
 func (s *sealWorker) Work(ctx context.Context, job *river.Job[sealArgs]) error {
 	job.Args.retryAt = newRetryAt()
+	if outdated(job.Args.Version) {
+		return river.JobSnooze(untilUpdated)
+	}
 	return s.w.step(ctx, job.ID, job.Args.BackupID, job.Args.retryAt, s.w.ledger.ClaimSeal, s.seal)
 }
 

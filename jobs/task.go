@@ -37,6 +37,9 @@ type taskOutput struct {
 // Work makes one attempt at a task.
 func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	job.Args.retryAt = newRetryAt()
+	if outdated(job.Args.Version) {
+		return river.JobSnooze(untilUpdated)
+	}
 	claimedAt := now()
 	cctx, cancel := context.WithTimeout(ctx, t.w.cfg.LeaseDuration)
 	defer cancel()
@@ -48,7 +51,11 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	defer t.w.heart.drop(held)
 
 	a := &attempt{w: t.w, provider: t.provider, work: work, held: held}
-	out, err := a.run(leased)
+	var out *taskOutput
+	err = t.w.guarded(ctx, func() (err error) {
+		out, err = a.run(leased)
+		return err
+	})
 	if err == nil {
 		return river.RecordOutput(ctx, out)
 	}
@@ -64,8 +71,8 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 func (t *taskWorker) fail(ctx context.Context, work *backup.TaskWork, err error, retry retryAt) error {
 	cause := backup.Classify(err)
 	record := t.w.ledger.FailTask
-	if errors.Is(err, errContentLost) {
-		record = t.w.ledger.LoseTask
+	if errors.Is(err, errContentLost) || errors.Is(err, errNotProven) {
+		record = t.w.ledger.LoseTask // whatever is stored isn't to be gone on from
 	}
 	policy := backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}
 	out, rerr := record(ctx, work.Lease, cause, policy)
