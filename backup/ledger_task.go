@@ -125,10 +125,20 @@ func (l *Ledger) appendParts(ctx context.Context, tx pgx.Tx, lease Lease, c *blo
 		return fmt.Errorf("write journal: %w", ErrLeaseLost)
 	case err != nil:
 		return fmt.Errorf("write journal: %w", err)
-	case offset != c.Offset || len(c.Parts) == 0 || c.Parts[len(c.Parts)-1].ID.Index() != parts-1:
+	case offset != c.Offset || len(c.Parts) == 0 || !inOrder(c.Parts, parts-len(c.Parts)):
 		return Permanent(errors.New("write journal: the parts don't follow those that are there"), "this is a bug")
 	}
 	return l.insertParts(ctx, tx, lease.TaskID, c.Parts)
+}
+
+// inOrder reports whether parts are those from number first on, without a gap.
+func inOrder(parts []blob.Part, first int) bool {
+	for i, p := range parts {
+		if p.ID.Index() != first+i {
+			return false
+		}
+	}
+	return true
 }
 
 func sizeOf(parts []blob.Part) (n int64) {

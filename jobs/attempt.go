@@ -45,7 +45,7 @@ func (a *attempt) export(ctx context.Context) (*blob.Content, error) {
 		return nil, err
 	}
 	if a.proof, err = prove(a.provider, ex, content); err != nil {
-		return nil, &notProven{err}
+		return nil, &notProvenError{err}
 	}
 	return content, a.w.ledger.GateTask(ctx, a.work, content, a.proof)
 }

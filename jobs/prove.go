@@ -13,10 +13,10 @@ import (
 // not what the source sent: it is no use to go on behind it.
 var errNotProven = errors.New("export not proven")
 
-type notProven struct{ error }
+type notProvenError struct{ error }
 
-func (e *notProven) Unwrap() error        { return e.error }
-func (e *notProven) Is(target error) bool { return target == errNotProven }
+func (e *notProvenError) Unwrap() error        { return e.error }
+func (e *notProvenError) Is(target error) bool { return target == errNotProven }
 
 // prove decides whether the export that was stored is the whole one, and by
 // what. Without a proof there is no content to commit.
