@@ -155,12 +155,17 @@ func (c *Client) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	// side is told to try again.
 	err := errNoPool
 	for try := 0; try < deadlockTries && (try == 0 || isSQLState(err, pgerrcode.DeadlockDetected)); try++ {
-		err = pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+		err = pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{BeginQuery: begin}, fn)
 	}
 	return err
 }
 
 const deadlockTries = 5
+
+// begin also bounds how long the locks of a process outlive it where Postgres
+// isn't told: it was stopped, or its host lost its power or its network. Without
+// that they stay until TCP gives up, two hours by default.
+const begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '10s'"
 
 func isSQLState(err error, code string) bool {
 	var pgErr *pgconn.PgError

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +36,9 @@ type child struct {
 	Dir      string            // of the store
 	URLs     map[string]string // of the export APIs
 	DieAfter string            // the step behind which it kills itself
+	StopFor  string            // the step behind which it stops itself, once, with SIGSTOP
+
+	stopped sync.Once
 }
 
 // childMain is a worker process. It ends by being killed, or when its standard
@@ -48,10 +52,10 @@ func childMain(spec string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
 }
 
+// run works until standard input ends, and ends when every job has.
 func (c *child) run(ctx context.Context) error {
 	pool, err := pgxpool.New(ctx, c.Database)
 	if err != nil {
@@ -90,7 +94,13 @@ func (c *child) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return rclient.Start(ctx)
+	if err := rclient.Start(ctx); err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return rclient.Stop(ctx)
 }
 
 func (c *child) passed(step string) {
@@ -98,12 +108,22 @@ func (c *child) passed(step string) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // a signal to oneself may take a moment
 	}
+	if step == c.StopFor {
+		c.stopped.Do(func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
+	}
 }
 
 // spawn starts a worker process.
 func (b *bundle) spawn(dir, dieAfter string) *exec.Cmd {
 	b.Helper()
-	c := child{Database: b.pool.Config().ConnString(), Schema: b.schema, Dir: dir, DieAfter: dieAfter, URLs: make(map[string]string)}
+	cmd, _ := b.spawnChild(&child{Dir: dir, DieAfter: dieAfter})
+	return cmd
+}
+
+// spawnChild starts a worker process that works until its input is closed.
+func (b *bundle) spawnChild(c *child) (*exec.Cmd, io.Closer) {
+	b.Helper()
+	c.Database, c.Schema, c.URLs = b.pool.Config().ConnString(), b.schema, make(map[string]string)
 	for name, a := range b.apis {
 		c.URLs[name] = a.url
 	}
@@ -112,10 +132,10 @@ func (b *bundle) spawn(dir, dieAfter string) *exec.Cmd {
 	cmd := exec.CommandContext(b.ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+string(spec))
 	cmd.Stderr = os.Stderr
-	_, err = cmd.StdinPipe() // ends with this process
+	input, err := cmd.StdinPipe() // ends with this process
 	require.NoError(b, err)
 	require.NoError(b, cmd.Start())
-	return cmd
+	return cmd, input
 }
 
 // requireKilled waits for a process that kills itself.
