@@ -37,6 +37,10 @@ type ExportRequest struct {
 	// Validator is what Export.Validator said when those bytes were read. A
 	// source that can't prove it still serves the same bytes must begin again.
 	Validator string
+	// Cursor is what Export.Cursor said right behind those bytes, for a source
+	// that is resumed by an opaque mark rather than by an offset. It is empty
+	// where Export.Cursor was nil.
+	Cursor string
 }
 
 // Export is an export whose body is open.
@@ -57,8 +61,18 @@ type Export struct {
 	Size int64
 
 	// Validator identifies these bytes, so that a later attempt may go on behind
-	// them: a strong ETag or its equivalent. Empty: the export can't be resumed.
+	// them: a strong ETag or its equivalent. Empty: the export can't be resumed,
+	// unless it has a Cursor.
 	Validator string
+
+	// Cursor makes an export resumable that is read in pages, or by a token of the
+	// source's own. The engine calls it after each Read of Body, from the same
+	// goroutine. It returns what a later request needs to go on exactly behind the
+	// last byte that was read, or "" where that is impossible: in the middle of a
+	// page. A Read must not go beyond such a place. A later attempt only ever goes
+	// on behind a byte with a cursor. At most 8 KiB of valid UTF-8 without control
+	// characters, and no secret: it is stored in the database.
+	Cursor func() string
 
 	// ContentType is the media type to store with the object.
 	ContentType string
@@ -67,6 +81,16 @@ type Export struct {
 	// Body has returned io.EOF. Nil is the same as a function that returns an
 	// End of zero value: then only Size can prove that the stream is whole.
 	End func() (End, error)
+}
+
+// Sizer is a Provider that can tell the size of an export before it is made. It
+// is asked when a backup with a size limit is planned, so that one that can't fit
+// fails before a byte is read.
+type Sizer interface {
+	// Size returns the size in bytes of the export that req names, or -1 if the
+	// source doesn't say. An error is no more than a source that doesn't say: the
+	// export itself will show what is wrong.
+	Size(ctx context.Context, req *ExportRequest) (int64, error)
 }
 
 // End is what a source knows of its export once the last byte was read. An
@@ -117,8 +141,16 @@ type ProviderConfig struct {
 	// manifest then says "none" as its proof.
 	AllowUnproven bool
 
-	// MaxSize is the most bytes one export may have; 0 sets no limit.
+	// MaxSize is the most bytes one export may have; 0 sets no limit. One that
+	// announces more fails before a byte is read, another when a byte more than
+	// that has arrived.
 	MaxSize int64
+
+	// MinSize is the fewest bytes a complete export has; a shorter one fails. It
+	// is for exports that are known to be never that small, since a source that
+	// suddenly exports next to nothing is the commonest way to have no backup.
+	// Defaults to 1, or to 0 with AllowEmpty.
+	MinSize int64
 
 	// MaxAttempts is how often a task is attempted before it fails for good,
 	// between 1 and 100. Attempts that ended because their worker died or was
@@ -128,6 +160,10 @@ type ProviderConfig struct {
 	// MaxWorkers is how many tasks of this provider one process runs at once,
 	// between 1 and 1,000. Defaults to 4.
 	MaxWorkers int
+
+	// MaxRunning is how many tasks of this provider all processes together run at
+	// once; 0 sets no limit beside MaxWorkers.
+	MaxRunning int
 
 	// RetryFor bounds the time from a task's first attempt to its last, whatever
 	// the number of attempts: waits that the source asks for count here. At least
@@ -172,6 +208,8 @@ func (p *ProviderConfig) defaults() error {
 		text string
 	}{
 		{p.MaxSize >= 0, "MaxSize must not be negative"},
+		{p.MinSize >= 0 && (p.MaxSize == 0 || p.MinSize <= p.MaxSize), "MinSize must not be negative, nor more than MaxSize"},
+		{p.MaxRunning >= 0 && p.MaxRunning <= 100_000, "MaxRunning must be between 0 and 100,000"},
 		{p.MaxAttempts >= 1 && p.MaxAttempts <= 100, "MaxAttempts must be between 1 and 100"},
 		{p.MaxWorkers >= 1 && p.MaxWorkers <= 1000, "MaxWorkers must be between 1 and 1,000"},
 		{p.RetryFor >= time.Minute, "RetryFor must be at least 1 minute"},
