@@ -1,0 +1,5 @@
+package fakeazure
+
+import "time"
+
+func systemTime() time.Time { return time.Now().UTC() }
