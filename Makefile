@@ -1,7 +1,7 @@
 GO ?= go
 LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: all demo test race lint dist compose clean
+.PHONY: all demo test race soak lint dist compose clean
 
 all: lint test
 
@@ -14,6 +14,10 @@ test:
 
 race:
 	$(GO) test -race ./...
+
+# The tests with all their cases, which takes hours.
+soak:
+	BACKUP_TEST_SOAK=1 $(GO) test -count=1 -p=1 -timeout=4h ./...
 
 lint:
 	$(LINT) run ./...
