@@ -1,142 +1,19 @@
 package jobs
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"log/slog"
-	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
 	"github.com/sitebackup/sitebackup/backup/blob/fileblob"
-	"github.com/sitebackup/sitebackup/backup/httpexport"
 	"github.com/sitebackup/sitebackup/examples/mockapi/export"
 )
-
-// childEnv tells a process of the test binary that it is a worker, and which.
-const childEnv = "BACKUP_TEST_WORKER"
-
-// child is a worker process of its own, which can be killed for real.
-type child struct {
-	Database string
-	Schema   string
-	Dir      string            // of the store
-	URLs     map[string]string // of the export APIs
-	DieAfter string            // the step behind which it kills itself
-	StopFor  string            // the step behind which it stops itself, once, with SIGSTOP
-
-	stopped sync.Once
-}
-
-// childMain is a worker process. It ends by being killed, or when its standard
-// input ends because the test has.
-func childMain(spec string) {
-	var c child
-	if err := json.Unmarshal([]byte(spec), &c); err != nil {
-		panic(err)
-	}
-	if err := c.run(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-// run works until standard input ends, and ends when every job has.
-func (c *child) run(ctx context.Context) error {
-	pool, err := pgxpool.New(ctx, c.Database)
-	if err != nil {
-		return err
-	}
-	store, err := fileblob.New(c.Dir, nil)
-	if err != nil {
-		return err
-	}
-	logger := slog.New(slog.DiscardHandler)
-	cfg := &backup.Config{Pool: pool, Schema: c.Schema, Store: store, Logger: logger}
-	for name, url := range c.URLs {
-		p, err := httpexport.New(&httpexport.Config{URL: url})
-		if err != nil {
-			return err
-		}
-		cfg.Providers = append(cfg.Providers, backup.ProviderConfig{Name: name, Provider: p})
-	}
-	client, err := backup.New(cfg)
-	if err != nil {
-		return err
-	}
-	wc := testConfig()
-	wc.LeaseDuration = 2 * time.Second
-	w, err := New(client, wc)
-	if err != nil {
-		return err
-	}
-	w.passed = c.passed
-	// The test's own client leads, so that no time is lost with an election.
-	rc := &river.Config{Logger: logger, LeaderElectionDisabled: true, FetchCooldown: 5 * time.Millisecond, FetchPollInterval: 50 * time.Millisecond}
-	if err := w.Configure(rc); err != nil {
-		return err
-	}
-	rclient, err := river.NewClient(riverpgxv5.New(pool), rc)
-	if err != nil {
-		return err
-	}
-	if err := rclient.Start(ctx); err != nil {
-		return err
-	}
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	return rclient.Stop(ctx)
-}
-
-func (c *child) passed(step string) {
-	if step == c.DieAfter {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // a signal to oneself may take a moment
-	}
-	if step == c.StopFor {
-		c.stopped.Do(func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
-	}
-}
-
-// spawn starts a worker process.
-func (b *bundle) spawn(dir, dieAfter string) *exec.Cmd {
-	b.Helper()
-	cmd, _ := b.spawnChild(&child{Dir: dir, DieAfter: dieAfter})
-	return cmd
-}
-
-// spawnChild starts a worker process that works until its input is closed.
-func (b *bundle) spawnChild(c *child) (*exec.Cmd, io.Closer) {
-	b.Helper()
-	c.Database, c.Schema, c.URLs = b.pool.Config().ConnString(), b.schema, make(map[string]string)
-	for name, a := range b.apis {
-		c.URLs[name] = a.url
-	}
-	spec, err := json.Marshal(c)
-	require.NoError(b, err)
-	cmd := exec.CommandContext(b.ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+string(spec))
-	cmd.Stderr = os.Stderr
-	input, err := cmd.StdinPipe() // ends with this process
-	require.NoError(b, err)
-	require.NoError(b, cmd.Start())
-	return cmd, input
-}
 
 // requireKilled waits for a process that kills itself.
 func (b *bundle) requireKilled(cmd *exec.Cmd) {
