@@ -52,7 +52,7 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 func (b *body) fail(err error) error {
-	err = fmt.Errorf("%s: after %d bytes of the body: %w", describe(b.resp.Request.URL), b.read, err)
+	err = fmt.Errorf("%s: after %d bytes of the body: %w", describe(b.resp.Request), b.read, err)
 	return backup.Retryable(err, "The source broke the export off: look at its logs, and at gateways between.")
 }
 
@@ -66,7 +66,7 @@ func (b *body) end() (backup.End, error) {
 	}
 	v, err := b.digest.end()
 	if err != nil {
-		err = fmt.Errorf("%s: %w", describe(b.resp.Request.URL), err)
+		err = fmt.Errorf("%s: %w", describe(b.resp.Request), err)
 		return backup.End{}, backup.Retryable(err, "The bytes were changed on their way, or the source computes its digest wrongly.")
 	}
 	return backup.End{Framed: b.framed, DigestChecked: v.checked, SHA256: v.sha256}, nil

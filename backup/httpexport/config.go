@@ -71,6 +71,15 @@ type Config struct {
 	// seconds.
 	HeaderTimeout time.Duration
 
+	// SizeTimeout bounds asking for the size of an export (see Provider.Size).
+	// Defaults to 10 seconds.
+	SizeTimeout time.Duration
+
+	// NoHead never asks for the size of an export before the export itself. It is
+	// for sources that make a whole export to answer a HEAD, or whose answers to it
+	// can't be trusted.
+	NoHead bool
+
 	// TLS is for private authorities and client certificates. Defaults to the
 	// system's authorities.
 	TLS *tls.Config
@@ -95,6 +104,7 @@ func (c *Config) withDefaults() *Config {
 	d.ConnectTimeout = cmp.Or(c.ConnectTimeout, 10*time.Second)
 	d.TLSTimeout = cmp.Or(c.TLSTimeout, 10*time.Second)
 	d.HeaderTimeout = cmp.Or(c.HeaderTimeout, 60*time.Second)
+	d.SizeTimeout = cmp.Or(c.SizeTimeout, 10*time.Second)
 	return &d
 }
 
@@ -102,6 +112,7 @@ func (c *Config) withDefaults() *Config {
 func (c *Config) validate() error {
 	for name, d := range map[string]time.Duration{
 		"ConnectTimeout": c.ConnectTimeout, "TLSTimeout": c.TLSTimeout, "HeaderTimeout": c.HeaderTimeout,
+		"SizeTimeout": c.SizeTimeout,
 	} {
 		if d < 0 {
 			return fmt.Errorf("%s must not be negative", name)

@@ -17,6 +17,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		"URL must begin with http:// or https://":                     func(c *httpexport.Config) { c.URL = "" },
 		"ConnectTimeout must not be negative":                         func(c *httpexport.Config) { c.ConnectTimeout = -1 },
 		"TLSTimeout must not be negative":                             func(c *httpexport.Config) { c.TLSTimeout = -time.Hour },
+		"SizeTimeout must not be negative":                            func(c *httpexport.Config) { c.SizeTimeout = -1 },
 		"HeaderTimeout must not be negative":                          func(c *httpexport.Config) { c.HeaderTimeout = -1 },
 		"Transport must not be set together with TLS or Proxy":        func(c *httpexport.Config) { c.Transport, c.TLS = decoding{}, &tls.Config{} },
 		"ContentType[1] must be a media type such as application/zip": func(c *httpexport.Config) { c.ContentType = []string{"a/b", "zip"} },

@@ -63,11 +63,11 @@ func printable(s string, n int) string {
 	return s
 }
 
-// describe names a request in errors: by its URL without the query, which may
+// describe names a request in errors: by its method and its URL without the query, which may
 // hold a secret.
-func describe(u *url.URL) string {
-	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	return http.MethodGet + " " + printable(bare.String(), 400)
+func describe(r *http.Request) string {
+	bare := url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path, RawPath: r.URL.RawPath}
+	return r.Method + " " + printable(bare.String(), 400)
 }
 
 // networkHint says what to look at after a request that got no response.

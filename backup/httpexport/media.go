@@ -57,7 +57,7 @@ func (p *Provider) declaredType() string {
 
 func mediaError(resp *http.Response, media string) error {
 	name := cmp.Or(printable(media, 80), "none")
-	err := fmt.Errorf("%s: %d with a content type that is not declared: %s", describe(resp.Request.URL), resp.StatusCode, name)
+	err := fmt.Errorf("%s: %d with a content type that is not declared: %s", describe(resp.Request), resp.StatusCode, name)
 	if slices.Contains(htmlTypes, media) {
 		return backup.Retryable(err, "The source sent a page, as for a login or a maintenance, and no export.")
 	}
@@ -78,6 +78,6 @@ func (p *Provider) checkEncoding(resp *http.Response) error {
 	if !coded || p.config.AllowEncoded {
 		return nil
 	}
-	return backup.Permanent(fmt.Errorf("%s: the export has a content coding", describe(resp.Request.URL)),
+	return backup.Permanent(fmt.Errorf("%s: the export has a content coding", describe(resp.Request)),
 		"Make the source honor Accept-Encoding: identity, or set AllowEncoded to store exports coded.")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/sitebackup/sitebackup/backup"
@@ -52,18 +53,27 @@ var errNoPart = errors.New("the answer is not the part asked for")
 
 // Export begins an export, as backup.Provider says.
 func (p *Provider) Export(ctx context.Context, req *backup.ExportRequest) (*backup.Export, error) {
+	u, err := p.expand(req)
+	if err != nil {
+		return nil, err
+	}
+	if req.Offset > 0 && isValidator(req.Validator) && !p.config.NoResume {
+		export, err := p.export(&call{ctx: ctx, method: http.MethodGet, req: req, start: u, part: true})
+		if !errors.Is(err, errNoPart) {
+			return export, err
+		}
+	}
+	return p.export(&call{ctx: ctx, method: http.MethodGet, req: req, start: u})
+}
+
+// expand returns the URL of an export.
+func (p *Provider) expand(req *backup.ExportRequest) (*url.URL, error) {
 	u, err := p.template.expand(req)
 	if err != nil {
 		return nil, backup.Permanent(fmt.Errorf("make URL for user %q, site %q: %w", req.UserID, req.SiteID, err),
 			"The ids can't be put into the provider's URL.")
 	}
-	if req.Offset > 0 && isValidator(req.Validator) && !p.config.NoResume {
-		export, err := p.export(&call{ctx: ctx, req: req, start: u, part: true})
-		if !errors.Is(err, errNoPart) {
-			return export, err
-		}
-	}
-	return p.export(&call{ctx: ctx, req: req, start: u})
+	return u, nil
 }
 
 // export makes the request, and closes the response unless it has the export.
@@ -105,7 +115,7 @@ func (p *Provider) openBody(c *call, resp *http.Response, offset, size int64) (*
 	whole := resp.StatusCode == http.StatusOK
 	digest, err := newDigester(resp, whole)
 	if err != nil {
-		return nil, backup.Permanent(fmt.Errorf("%s: %w", describe(resp.Request.URL), err), "The source sends digests that can't be right.")
+		return nil, backup.Permanent(fmt.Errorf("%s: %w", describe(resp.Request), err), "The source sends digests that can't be right.")
 	}
 	b := &body{resp: resp, digest: digest, left: -1, framed: isFramed(resp)}
 	if size >= 0 {

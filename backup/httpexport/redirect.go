@@ -31,11 +31,11 @@ func (p *Provider) do(c *call) (*http.Response, error) {
 		}
 		_ = resp.Body.Close() // unread: nothing is lost but the connection
 		if hops == maxRedirects {
-			return nil, redirectError(u, resp.StatusCode, errors.New("too many redirects"))
+			return nil, redirectError(resp, errors.New("too many redirects"))
 		}
 		next, err := p.target(c, u, resp.Header.Get("Location"))
 		if err != nil {
-			return nil, redirectError(u, resp.StatusCode, err)
+			return nil, redirectError(resp, err)
 		}
 		u = next
 	}
@@ -80,8 +80,9 @@ func origin(u *url.URL) string {
 }
 
 // redirectError is permanent after a redirect that says it is.
-func redirectError(u *url.URL, code int, err error) error {
-	err = fmt.Errorf("%s: %d %s: %w", describe(u), code, http.StatusText(code), err)
+func redirectError(resp *http.Response, err error) error {
+	code := resp.StatusCode
+	err = fmt.Errorf("%s: %d %s: %w", describe(resp.Request), code, http.StatusText(code), err)
 	const hint = "Check the provider's URL, or add the host to AllowedRedirectHosts. An expired login may redirect, too."
 	if code == http.StatusMovedPermanently || code == http.StatusPermanentRedirect {
 		return backup.Permanent(err, hint)

@@ -12,24 +12,25 @@ import (
 
 // call is one export being asked for: the request, and where it goes.
 type call struct {
-	ctx   context.Context
-	req   *backup.ExportRequest
-	start *url.URL // whose scheme, host and port get the credential
-	part  bool     // ask for what follows req.Offset
+	ctx    context.Context
+	method string // GET or HEAD
+	req    *backup.ExportRequest
+	start  *url.URL // whose scheme, host and port get the credential
+	part   bool     // ask for what follows req.Offset
 }
 
 // roundTrip makes the request for u, which is c.start or where it redirected to.
 func (p *Provider) roundTrip(c *call, u *url.URL) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(c.ctx, http.MethodGet, u.String(), http.NoBody)
+	r, err := http.NewRequestWithContext(c.ctx, c.method, u.String(), http.NoBody)
 	if err != nil {
-		return nil, backup.Permanent(fmt.Errorf("%s: %w", describe(u), withoutURL(err)), "")
+		return nil, backup.Permanent(fmt.Errorf("make request: %w", withoutURL(err)), "")
 	}
 	if err := p.fill(c, r); err != nil {
 		return nil, err
 	}
 	resp, err := p.transport.RoundTrip(r)
 	if err != nil {
-		return nil, backup.Retryable(fmt.Errorf("%s: %w", describe(u), safe(err)), networkHint(err))
+		return nil, backup.Retryable(fmt.Errorf("%s: %w", describe(r), safe(err)), networkHint(err))
 	}
 	return resp, nil
 }
@@ -51,10 +52,10 @@ func (p *Provider) fill(c *call, r *http.Request) error {
 	if !own || p.config.Authorize == nil {
 		return nil
 	}
-	u := *r.URL
+	what := describe(r) // before Authorize may change it
 	req := *c.req
 	if err := p.config.Authorize(c.ctx, r, &req); err != nil {
-		return fmt.Errorf("authorize %s: %w", describe(&u), err)
+		return fmt.Errorf("authorize %s: %w", what, err)
 	}
 	c.frame(r.Header) // a signature may need these before, the transfer needs them after
 	return nil

@@ -32,7 +32,7 @@ var statusHints = map[int]string{
 // statusError returns the error for a response whose status has no export.
 func (p *Provider) statusError(resp *http.Response) error {
 	code := resp.StatusCode
-	err := fmt.Errorf("%s: %d %s%s", describe(resp.Request.URL), code, http.StatusText(code), mediaNote(resp))
+	err := fmt.Errorf("%s: %d %s%s", describe(resp.Request), code, http.StatusText(code), mediaNote(resp))
 	hint := statusHints[code]
 	switch code {
 	case http.StatusAccepted, http.StatusTooManyRequests, http.StatusServiceUnavailable:
