@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // checksumTries is how often a part is staged whose bytes change on their way.
@@ -11,20 +12,41 @@ const checksumTries = 3
 
 // chunk is the bytes of one part on their way.
 type chunk struct {
-	index int
-	data  []byte
-	buf   *buffer
+	index  int
+	data   []byte
+	buf    *buffer
+	cursor string // behind data, if the source can go on there by a cursor
 }
 
-// send hands c to be hashed and, when it is its turn, staged. It takes over the
-// buffer.
+// chunks makes parts, from number index on, of the n bytes that were read into
+// buf. As a rule it is one. If the source can go on only at a mark in their
+// midst, there are two, so that the first is safe without the second; and if the
+// source was cut, what is behind the mark is of no use. At the end of the stream,
+// or of the numbers, there is no need for two. The caller holds buf for each.
+func (u *upload) chunks(buf *buffer, index, n int, src *source, err error) []chunk {
+	safe, cursor := src.marks.safe(src.received, n)
+	cut := err != nil && err != io.EOF //nolint:errorlint // see pump
+	switch {
+	case cut && safe == 0:
+		return nil
+	case cut || safe == n:
+		return []chunk{{index, buf.data[:safe], buf, cursor}}
+	case safe == 0 || err != nil || index+1 == MaxParts:
+		return []chunk{{index, buf.data[:n], buf, ""}}
+	default:
+		return []chunk{{index, buf.data[:safe], buf, cursor}, {index + 1, buf.data[safe:n], buf, ""}}
+	}
+}
+
+// send hands c to be hashed and, when it is its turn, staged. Each holds the
+// buffer for itself.
 func (u *upload) send(ctx context.Context, c chunk, weight int64) error {
 	c.buf.retain()
-	u.chunks <- c // hashing never waits for anything
+	u.hashing <- c // hashing never waits for anything
 	if err := u.slots.Acquire(ctx, weight); err != nil {
-		c.buf.release()
 		return context.Cause(ctx)
 	}
+	c.buf.retain()
 	u.work.Go(func() {
 		defer u.slots.Release(weight)
 		defer c.buf.release()
@@ -35,7 +57,7 @@ func (u *upload) send(ctx context.Context, c chunk, weight int64) error {
 
 // hash hashes all chunks in order.
 func (u *upload) hash() {
-	for c := range u.chunks {
+	for c := range u.hashing {
 		u.digest.Write(c.data)
 		state, err := u.digest.State()
 		c.buf.release()
@@ -43,7 +65,7 @@ func (u *upload) hash() {
 			u.fail(fmt.Errorf("save hash: %w", err))
 			continue
 		}
-		u.ledger.hashed(c.index, state)
+		u.ledger.hashed(c.index, state, c.cursor)
 	}
 }
 

@@ -14,7 +14,6 @@ type claim struct {
 
 	mu   sync.Mutex
 	held int64
-	out  map[*buffer]struct{}
 }
 
 // buffer is the memory of one part. It goes back when each of its holders has
@@ -27,7 +26,7 @@ type buffer struct {
 
 func (b *Buffers) claim() *claim {
 	b.open()
-	return &claim{pool: b, freed: make(chan struct{}, 1), out: make(map[*buffer]struct{})}
+	return &claim{pool: b, freed: make(chan struct{}, 1)}
 }
 
 // acquire waits until the upload holds no more than window bytes with the new
@@ -50,7 +49,6 @@ func (c *claim) acquire(ctx context.Context, size, window int64) (*buffer, error
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held += size
-	c.out[buf] = struct{}{}
 	return buf, nil
 }
 
@@ -71,7 +69,6 @@ func (b *buffer) release() {
 	c := b.claim
 	c.pool.release(b.data)
 	c.mu.Lock()
-	delete(c.out, b)
 	c.held -= int64(cap(b.data))
 	c.mu.Unlock()
 	select {
@@ -80,15 +77,5 @@ func (b *buffer) release() {
 	}
 }
 
-// close gives back what the upload still holds: after a panic of the source, the
-// buffer that it was read into. Nothing of the upload may run any more.
-func (c *claim) close() {
-	c.mu.Lock()
-	left := c.out
-	c.out = nil
-	c.mu.Unlock()
-	for buf := range left {
-		c.pool.release(buf.data)
-	}
-	c.pool.close()
-}
+// close ends the upload's use of the pool. All its buffers were released.
+func (c *claim) close() { c.pool.close() }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // Keys of the metadata that the engine keeps with each object.
@@ -89,12 +90,20 @@ func mismatch(key, what, want, got string) error {
 	return &MismatchError{Key: key, What: what, Want: want, Got: got}
 }
 
+// staleAfter is how long after the last part was staged an upload may go on. The
+// rest of the week that Azure keeps parts is for an attempt that comes to nothing,
+// and for clocks.
+const staleAfter = 6 * 24 * time.Hour
+
 // Resumable finds out whether the store still has every part of c staged for
 // key, so that Stage may go on behind it. A checkpoint of no parts, or none, is
-// always good.
+// always good; one whose StagedAt is six days ago isn't, whatever the store says.
 func Resumable(ctx context.Context, store Store, key string, c *Checkpoint) (bool, error) {
 	if c == nil || len(c.Parts) == 0 {
 		return true, nil
+	}
+	if !c.StagedAt.IsZero() && now().Sub(c.StagedAt) >= staleAfter {
+		return false, nil
 	}
 	staged, err := store.StagedParts(ctx, key)
 	if err != nil {

@@ -33,6 +33,15 @@
 // really come to its end when it said io.EOF is for the caller to judge, between
 // Stage and Commit.
 //
+// # Sources with a cursor
+//
+// A source that is read in pages, or by a token of its own, can go on only at
+// certain places: UploadOptions.Cursor tells them. A part then ends at the mark
+// behind which the next page would hardly fit. Where one ends in the midst of a
+// page nevertheless, what lies before the last mark is made a part of its own, so
+// that a checkpoint can end there. Pages that are nearly as large as parts, or
+// slightly larger, can make twice as many parts as there would be without.
+//
 // # Memory
 //
 // One upload holds at most max(PartSize × (Concurrency + 1), 2 × the size of its

@@ -14,6 +14,10 @@ var (
 	// returns it in a SourceError.
 	ErrStalled = errors.New("source stalled")
 
+	// ErrCursor means that a source gave a cursor that can't be kept. Stage
+	// returns it in a SourceError.
+	ErrCursor = fmt.Errorf("cursor must have at most %d bytes of UTF-8 without control characters", MaxCursorLen)
+
 	// ErrTooManyParts means that a stream doesn't fit into MaxParts parts.
 	ErrTooManyParts = fmt.Errorf("stream needs more than %d parts", MaxParts)
 )
@@ -47,7 +51,7 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("stream is longer than the limit of %d bytes", e.Limit)
+	return fmt.Sprintf("stream is longer than the limit of %d bytes: %d were received", e.Limit, e.Received)
 }
 
 // MismatchError means that the object which Commit made, or found under its own

@@ -6,16 +6,24 @@ import (
 )
 
 // ledger knows which parts are staged and which are hashed, and how far both
-// reach without a gap.
+// reach without a gap. Of a source with a cursor, it also knows how far they
+// reach up to a mark.
 type ledger struct {
-	// changed has room for one signal: there are more parts without a gap.
+	marked bool // the source has a cursor
+
+	// changed has room for one signal: more parts are safe.
 	changed chan struct{}
 
-	mu     sync.Mutex
-	parts  []Part // without a gap, from the first of the stream
-	offset int64  // sum of their sizes
+	mu    sync.Mutex
+	parts []Part // without a gap, from the first of the stream
+	size  int64  // sum of their sizes
+	ahead map[int]*entry
+
+	// What is safe: the first of the parts, all of them as a rule.
+	safe   int
+	offset int64  // sum of the sizes of the safe ones
 	state  []byte // of the hash over them
-	ahead  map[int]*entry
+	cursor string // behind them
 }
 
 // entry is a part behind a gap, or one that isn't both staged and hashed. There
@@ -24,15 +32,20 @@ type entry struct {
 	part   Part
 	staged bool
 	state  []byte
+	cursor string
 }
 
-func newLedger(c *Checkpoint) *ledger {
+func newLedger(c *Checkpoint, marked bool) *ledger {
 	return &ledger{
+		marked:  marked,
 		changed: make(chan struct{}, 1),
 		parts:   slices.Clone(c.Parts),
+		size:    c.Offset,
+		ahead:   make(map[int]*entry),
+		safe:    len(c.Parts),
 		offset:  c.Offset,
 		state:   slices.Clone(c.SHA256),
-		ahead:   make(map[int]*entry),
+		cursor:  c.Cursor,
 	}
 }
 
@@ -45,11 +58,13 @@ func (l *ledger) staged(part Part) {
 	l.advance()
 }
 
-// hashed notes that state is the hash's state behind part index.
-func (l *ledger) hashed(index int, state []byte) {
+// hashed notes that state is the hash's state behind part index, and cursor the
+// source's.
+func (l *ledger) hashed(index int, state []byte, cursor string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entry(index).state = state
+	e := l.entry(index)
+	e.state, e.cursor = state, cursor
 	l.advance()
 }
 
@@ -71,8 +86,11 @@ func (l *ledger) advance() {
 		}
 		delete(l.ahead, next)
 		l.parts = append(l.parts, e.part)
-		l.offset += e.part.Size
-		l.state = e.state
+		l.size += e.part.Size
+		if l.marked && e.cursor == "" {
+			continue
+		}
+		l.safe, l.offset, l.state, l.cursor = len(l.parts), l.size, e.state, e.cursor
 		select {
 		case l.changed <- struct{}{}:
 		default:
@@ -80,17 +98,26 @@ func (l *ledger) advance() {
 	}
 }
 
-// since returns the parts from number n on, the offset behind them and the
-// hash's state there, in memory of the caller's own.
+// since returns the safe parts from number n on, and the offset, the hash's state
+// and the cursor behind them, in memory of the caller's own.
 func (l *ledger) since(n int) *Checkpoint {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &Checkpoint{Parts: slices.Clone(l.parts[n:]), Offset: l.offset, SHA256: slices.Clone(l.state)}
+	return &Checkpoint{
+		Parts: slices.Clone(l.parts[n:l.safe]), Offset: l.offset, SHA256: slices.Clone(l.state), Cursor: l.cursor,
+	}
 }
 
-// length is the number of parts without a gap, and the offset behind them.
+// length is the number of safe parts, and the offset behind them.
 func (l *ledger) length() (parts int, offset int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.parts), l.offset
+	return l.safe, l.offset
+}
+
+// all returns the parts without a gap, and how many bytes they have.
+func (l *ledger) all() ([]Part, int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.parts), l.size
 }

@@ -74,7 +74,7 @@ func (r *recorded) journal(ctx context.Context, c *blob.Checkpoint) error {
 	if sum != c.Offset {
 		r.t.Errorf("offset is %d, the parts have %d bytes", c.Offset, sum)
 	}
-	r.saved = append(r.saved, blob.Checkpoint{Parts: slices.Clone(r.parts), Offset: c.Offset, SHA256: c.SHA256})
+	r.saved = append(r.saved, blob.Checkpoint{Parts: slices.Clone(r.parts), Offset: c.Offset, SHA256: c.SHA256, Cursor: c.Cursor})
 	return nil
 }
 

@@ -37,6 +37,18 @@ type UploadOptions struct {
 	// only the last call's. body then begins at Resume.Offset. Nil begins at 0.
 	Resume *Checkpoint
 
+	// Cursor is for a source that can't go on behind any byte, but only at marks
+	// of its own, such as the ends of its pages. It is called after each Read of
+	// body that hasn't failed, by the goroutine that reads, and returns what the
+	// source needs to go on exactly behind the last byte that was read, or "" if
+	// that is no such place. A Read must not go beyond a mark. Parts then end at
+	// marks where they can, and every Checkpoint does; what is staged behind the
+	// last mark waits for the next one. A cursor is at most MaxCursorLen bytes of
+	// valid UTF-8 without control characters: ErrCursor.
+	//
+	// Nil: the source can go on behind any byte.
+	Cursor func() string
+
 	// Journal is called with what is safely staged and hashed without a gap. Its
 	// Parts are only those that no call before has had. Calls never overlap, and
 	// a slow one holds up nothing but the next. It is called when JournalBytes
@@ -72,6 +84,15 @@ type Checkpoint struct {
 	Parts  []Part
 	Offset int64  // where the stream goes on: the sum of the sizes of all parts from the first
 	SHA256 []byte // state of the SHA-256 over the stream up to Offset
+
+	// Cursor is what UploadOptions.Cursor returned at Offset. It is empty where
+	// that is nil.
+	Cursor string
+
+	// StagedAt is when the last of Parts was staged, an hour more or less, or zero
+	// if nobody knows. Stage doesn't set it: whoever keeps the checkpoint has a
+	// clock that all workers share. Resumable reads it.
+	StagedAt time.Time
 }
 
 // Content is a whole stream that is staged.
@@ -135,7 +156,13 @@ func (o *UploadOptions) validate() error {
 	case o.StallTimeout < 0:
 		return errors.New("StallTimeout must not be negative")
 	}
-	return o.Resume.validate(o.UploadID)
+	if err := o.Resume.validate(o.UploadID); err != nil {
+		return err
+	}
+	if o.Cursor != nil && len(o.Resume.Parts) > 0 && o.Resume.Cursor == "" {
+		return errors.New("Resume.Cursor is missing: the source can't go on at Resume.Offset")
+	}
+	return nil
 }
 
 // validate checks that c is the whole list of an upload's parts. Going on from a
@@ -161,6 +188,8 @@ func (c *Checkpoint) validate(upload [16]byte) error {
 		return fmt.Errorf("Resume.Offset is %d, its parts have %d bytes", c.Offset, sum)
 	case sum > 0 && len(c.SHA256) == 0:
 		return errors.New("Resume.SHA256 is missing")
+	case sum == 0 && c.Cursor != "":
+		return errors.New("Resume.Cursor is set, and no part is before it")
 	}
-	return nil
+	return checkCursor(c.Cursor)
 }

@@ -4,10 +4,13 @@ import (
 	"io"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup/blob"
+	"github.com/sitebackup/sitebackup/backup/blob/blobtest"
 )
 
 // From every checkpoint an upload goes on to the same content.
@@ -49,6 +52,9 @@ func TestResumeIsChecked(t *testing.T) {
 		"Resume.SHA256 is missing":                    func(c *blob.Checkpoint, _ *blob.UploadOptions) { c.SHA256 = nil },
 		"resume hash":                                 func(c *blob.Checkpoint, _ *blob.UploadOptions) { c.SHA256 = []byte("x") },
 		"Resume.Parts[1] has 0 bytes":                 func(c *blob.Checkpoint, _ *blob.UploadOptions) { c.Parts[1].Size = 0 },
+		"Resume.Cursor is missing":                    func(_ *blob.Checkpoint, o *blob.UploadOptions) { o.Cursor = func() string { return "" } },
+		"control character U+0001":                    func(c *blob.Checkpoint, _ *blob.UploadOptions) { c.Cursor = "\x01" },
+		"Resume.Cursor is set, and no part is before": func(c *blob.Checkpoint, _ *blob.UploadOptions) { *c = blob.Checkpoint{Cursor: "next"} },
 		"Resume.Parts[2] has the index 1: parts are ": func(c *blob.Checkpoint, _ *blob.UploadOptions) { c.Parts[2] = c.Parts[1] },
 	} {
 		c := good
@@ -88,4 +94,35 @@ func TestResumable(t *testing.T) {
 
 	require.NoError(t, s.Abort(t.Context(), key))
 	require.False(t, resumable(c))
+}
+
+// Azure drops parts a week after the last was staged: what is nearly as old is
+// not gone on with, though it is there still.
+func TestStaleUploadIsNotResumable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := blobtest.NewFaulty(newMemStore())
+		o := small()
+		r := record(t, o)
+		_, err := blob.Stage(t.Context(), f, key, &script{data: patternBytes(3 * part), err: io.ErrUnexpectedEOF}, o)
+		require.Error(t, err)
+		c := r.last()
+		require.Zero(t, c.StagedAt)
+		c.StagedAt = time.Now()
+		for _, young := range []bool{true, false} {
+			ok, err := blob.Resumable(t.Context(), f, key, c)
+			require.NoError(t, err)
+			require.Equal(t, young, ok)
+			time.Sleep(6*24*time.Hour - time.Second) // virtual
+			ok, err = blob.Resumable(t.Context(), f, key, c)
+			require.NoError(t, err)
+			require.Equal(t, young, ok)
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, 2, f.Calls(blobtest.OpStagedParts), "the store need not be asked then")
+		c.StagedAt = time.Time{}
+		ok, err := blob.Resumable(t.Context(), f, key, c)
+		require.NoError(t, err)
+		require.True(t, ok, "an unknown time is the store's affair")
+	})
 }

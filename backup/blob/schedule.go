@@ -20,8 +20,8 @@ type schedule struct {
 	concurrency int   // UploadOptions.Concurrency
 }
 
-// size is the size of part index. Only a last part, and one before an error of
-// the source, is shorter.
+// size is the size of part index. A last part is shorter, and one before an error
+// of the source, and one that ends at a source's mark.
 func (s schedule) size(index int) int64 {
 	return min(s.first<<(index/growEvery), maxPartSize)
 }

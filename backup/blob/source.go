@@ -24,6 +24,7 @@ type source struct {
 	stall    *time.Timer // closes the body; nil: no stall timeout
 	timeout  time.Duration
 	progress func(received int64)
+	marks    marks
 }
 
 // newSource begins to read body, which is the stream from offset on. When ctx
@@ -32,6 +33,7 @@ func newSource(ctx context.Context, body io.ReadCloser, offset int64, o *UploadO
 	s := &source{
 		ctx: ctx, body: body, received: offset,
 		limit: math.MaxInt64 - 1, timeout: o.StallTimeout, progress: o.Progress,
+		marks: marks{cursor: o.Cursor, last: o.Resume.Cursor, at: offset},
 	}
 	if o.MaxSize > 0 {
 		s.limit = o.MaxSize
@@ -56,9 +58,10 @@ func (s *source) close() {
 // is of no use: the stream's end, or the error, was seen before.
 func (s *source) closeBody() { s.closing.Do(func() { _ = s.body.Close() }) }
 
-// fill reads until p is full. It returns how much was read, together with io.EOF
-// at the end of the stream and any other error that ended it. The context's
-// cause comes first: a body that was closed for it may say anything, io.EOF too.
+// fill reads until p is full, or until a mark that is a good place to end it. It
+// returns how much was read, together with io.EOF at the end of the stream and
+// any other error that ended it. The context's cause comes first: a body that was
+// closed for it may say anything, io.EOF too.
 func (s *source) fill(p []byte) (int, error) {
 	n, empty := 0, 0
 	for n < len(p) {
@@ -80,6 +83,9 @@ func (s *source) fill(p []byte) (int, error) {
 		}
 		if err != nil {
 			return n, &SourceError{Offset: s.received, Err: err}
+		}
+		if s.marks.ends(s.received, len(p), n) {
+			return n, nil
 		}
 	}
 	return n, nil
@@ -104,6 +110,11 @@ func (s *source) read(p []byte) (int, error) {
 	s.received += int64(n)
 	if n > 0 && s.progress != nil {
 		s.progress(s.received)
+	}
+	if err == nil || err == io.EOF { //nolint:errorlint // see fill
+		if bad := s.marks.look(s.received); bad != nil {
+			err = bad
+		}
 	}
 	return n, err
 }

@@ -40,10 +40,10 @@ type upload struct {
 	digest digest // only the hashing goroutine uses it until work has ended
 	crc    func([]byte) uint64
 
-	slots  *semaphore.Weighted // of schedule.weight
-	chunks chan chunk          // to be hashed, in order
-	work   sync.WaitGroup      // hashing and staging
-	fail   context.CancelCauseFunc
+	slots   *semaphore.Weighted // of schedule.weight
+	hashing chan chunk          // to be hashed, in order
+	work    sync.WaitGroup      // hashing and staging
+	fail    context.CancelCauseFunc
 }
 
 func newUpload(store Store, key string, opts *UploadOptions) (*upload, error) {
@@ -63,8 +63,8 @@ func newUpload(store Store, key string, opts *UploadOptions) (*upload, error) {
 	}
 	u := &upload{
 		store: store, key: key, opts: o, digest: d, crc: Checksum,
-		ledger: newLedger(o.Resume),
-		chunks: make(chan chunk, o.Concurrency),
+		ledger:  newLedger(o.Resume, o.Cursor != nil),
+		hashing: make(chan chunk, o.Concurrency),
 	}
 	u.setSchedule(schedule{o.PartSize, o.Concurrency})
 	return u, nil
@@ -89,7 +89,7 @@ func (u *upload) run(parent context.Context, body io.ReadCloser) (*Content, erro
 	u.work.Go(u.hash)
 	settle := sync.OnceFunc(func() {
 		src.close()
-		close(u.chunks)
+		close(u.hashing)
 		u.work.Wait()
 	})
 	defer settle()
@@ -123,15 +123,15 @@ func (u *upload) finish(ctx context.Context, j *journal, err error) (*Content, e
 	if err != nil {
 		return nil, err
 	}
-	all := u.ledger.since(0)
-	return &Content{Parts: all.Parts, Size: all.Offset, SHA256: u.digest.Sum()}, nil
+	parts, size := u.ledger.all()
+	return &Content{Parts: parts, Size: size, SHA256: u.digest.Sum()}, nil
 }
 
 // pump reads parts and sends them on their way, until the stream ends.
 func (u *upload) pump(ctx context.Context, src *source) error {
-	first, _ := u.ledger.length()
-	for index := first; ; index++ {
-		err := u.part(ctx, src, index)
+	for index := len(u.opts.Resume.Parts); ; {
+		sent, err := u.part(ctx, src, index)
+		index += sent
 		if err == io.EOF { //nolint:errorlint // source.fill's own, never wrapped
 			return nil
 		}
@@ -141,30 +141,33 @@ func (u *upload) pump(ctx context.Context, src *source) error {
 	}
 }
 
-// part reads the part index and sends it on its way.
-func (u *upload) part(ctx context.Context, src *source, index int) error {
+// part reads the part index and sends it on its way. It returns how many parts
+// it made of it.
+func (u *upload) part(ctx context.Context, src *source, index int) (int, error) {
 	if index >= MaxParts {
-		return expectEnd(src)
+		return 0, expectEnd(src)
 	}
 	size := u.sched.size(index)
 	buf, err := u.claim.acquire(ctx, size, u.sched.window(size))
 	if err != nil {
-		return err
+		return 0, err
 	}
+	defer buf.release()
 	n, err := src.fill(buf.data[:size])
 	// What a source gave before its error is worth keeping: the next attempt of
 	// one that is always cut off would else never come further.
 	var broken *SourceError
 	cut := errors.As(err, &broken)
 	if n == 0 || (err != nil && err != io.EOF && !cut) { //nolint:errorlint // see pump
-		buf.release()
-		return err
+		return 0, err
 	}
-	sent := u.send(ctx, chunk{index, buf.data[:n], buf}, u.sched.weight(size))
-	if sent == nil || cut {
-		return err
+	all := u.chunks(buf, index, n, src, err)
+	for _, c := range all {
+		if sent := u.send(ctx, c, u.sched.weight(size)); sent != nil && !cut {
+			return 0, sent
+		}
 	}
-	return sent
+	return len(all), err
 }
 
 // expectEnd fails if the stream goes on.

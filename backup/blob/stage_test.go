@@ -140,6 +140,7 @@ func TestMaxSize(t *testing.T) {
 		var over *blob.LimitError
 		require.ErrorAs(t, err, &over)
 		require.Equal(t, blob.LimitError{Limit: int64(limit), Received: int64(limit) + 1}, *over)
+		require.ErrorContains(t, err, fmt.Sprintf("the limit of %d bytes: %d were received", limit, limit+1))
 		require.EqualValues(t, limit+1, body.read.Load(), "reading must stop at once")
 		require.EqualValues(t, 1, body.closed.Load())
 	}
