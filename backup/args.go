@@ -34,6 +34,7 @@ type PlanArgs struct {
 	Providers      []string          `json:"providers,omitempty"`
 	Labels         map[string]string `json:"labels,omitempty"`
 	IdempotencyKey string            `json:"idempotency_key,omitempty"`
+	MaxSize        int64             `json:"max_size,omitempty"` // bytes
 }
 
 // Kind is KindPlan.
@@ -77,24 +78,24 @@ type jobMetadata struct {
 	URL      string `json:"url,omitempty"`
 }
 
-func (c *Client) planJob(b *Backup) river.InsertManyParams {
+func (c *Client) planJob(b *Backup, rank int) river.InsertManyParams {
 	return river.InsertManyParams{
 		Args:       PlanArgs{Version: ArgsVersion, BackupID: b.ID},
-		InsertOpts: c.insertOpts(QueueControl, b, nil),
+		InsertOpts: c.insertOpts(QueueControl, b, nil, rank),
 	}
 }
 
 func (c *Client) sealJob(b *Backup) river.InsertManyParams {
 	return river.InsertManyParams{
 		Args:       SealArgs{Version: ArgsVersion, BackupID: b.ID},
-		InsertOpts: c.insertOpts(QueueControl, b, nil),
+		InsertOpts: c.insertOpts(QueueControl, b, nil, 1), // what is under way goes first
 	}
 }
 
-func (c *Client) taskJob(b *Backup, t *Task) river.InsertManyParams {
+func (c *Client) taskJob(b *Backup, t *Task, rank int) river.InsertManyParams {
 	return river.InsertManyParams{
 		Args:       TaskArgs{Version: ArgsVersion, BackupID: b.ID, TaskID: t.ID, Provider: t.Provider},
-		InsertOpts: c.insertOpts(QueueTaskPrefix+t.Provider, b, t),
+		InsertOpts: c.insertOpts(QueueTaskPrefix+t.Provider, b, t, rank),
 	}
 }
 

@@ -15,6 +15,7 @@ type Backup struct {
 	Providers         []string // those that were asked for; nil: all that are configured when it is planned
 	Labels            map[string]string
 	ContinueOnFailure bool
+	MaxSize           int64 // the most bytes all its exports together may have; 0: no limit
 
 	CreatedAt         time.Time
 	StartedAt         *time.Time // when it was planned
@@ -35,6 +36,7 @@ type Backup struct {
 	failures    int
 	generation  int
 	leaseToken  *uuid.UUID
+	older       int // how many backups of its user were open when it was started
 }
 
 // Task is one provider's export within a backup.
@@ -44,16 +46,22 @@ type Task struct {
 	Provider string
 	State    TaskState
 
-	// Attempt counts from 1 when the task first runs. Attempts that ended because
-	// their worker died or was stopped, and waits that the source asked for, don't
-	// count.
+	// Attempt is the number of the present or next attempt among those that count
+	// against the provider's MaxAttempts, from 1 on; 0 before the task first runs.
+	// Attempts that ended because their worker died or was stopped, and waits that
+	// the source asked for, don't count; and the count begins again when an attempt
+	// that went on behind another one came further.
 	Attempt       int
 	NextAttemptAt *time.Time
 	StartedAt     *time.Time
 	FinishedAt    *time.Time
 	Failure       *Failure // of the last attempt that failed; nil once the task is done
 
+	// Attempts are those that have ended, in order; the last 100 of them.
+	Attempts []Attempt
+
 	ReceivedBytes int64  // read from the source, as of the last heartbeat
+	Rate          int64  // bytes a second, as of the last heartbeat; 0 when it doesn't run
 	StoredBytes   int64  // stored, hashed and in the journal: what a crash can't take
 	StoredParts   int    // the parts those bytes are in
 	AnnouncedSize *int64 // what the source said the export's size is
@@ -70,13 +78,29 @@ type Task struct {
 	CaptureStartedAt  *time.Time
 	CaptureFinishedAt *time.Time
 
-	failures    int
-	riverJobID  *int64
-	leaseToken  *uuid.UUID
-	leaseWorker *string
-	uploadID    uuid.UUID
-	validator   string
-	hashState   []byte
+	failures      int
+	riverJobID    *int64
+	leaseToken    *uuid.UUID
+	uploadID      uuid.UUID
+	validator     string
+	cursor        string
+	stagedAt      *time.Time
+	hashState     []byte
+	fromBytes     int64
+	progressBytes int64
+	progressed    bool           // this failure's attempt came further
+	age           *time.Duration // since the first attempt, or since it last came further
+}
+
+// ETA is how long the export will take at the present rate, or nil where that
+// can't be told: the source hasn't announced its size, or nothing comes in.
+func (t *Task) ETA() *time.Duration {
+	if t.AnnouncedSize == nil || t.Rate <= 0 || t.State != TaskRunning {
+		return nil
+	}
+	rest := max(*t.AnnouncedSize-t.ReceivedBytes, 0)
+	eta := time.Duration(float64(rest) / float64(t.Rate) * float64(time.Second)).Round(time.Second)
+	return &eta
 }
 
 // Failure says what went wrong.

@@ -49,7 +49,7 @@ func TestCancelWaitsForCommit(t *testing.T) {
 	}{
 		"committed": {func(b *bundle, w *backup.TaskWork) error { return b.ledger.FinishTask(b.ctx, w.Lease) }, backup.TaskDone},
 		"lost": {func(b *bundle, w *backup.TaskWork) error {
-			_, err := b.ledger.LoseTask(b.ctx, w.Lease, backup.Classify(errTest), backup.RetryPolicy{MaxAttempts: 10, RetryFor: time.Hour})
+			_, err := b.ledger.LoseTask(b.ctx, backup.Beat{Lease: w.Lease}, backup.Classify(errTest), backup.RetryPolicy{MaxAttempts: 10, RetryFor: time.Hour})
 			return err
 		}, backup.TaskCanceled},
 	} {

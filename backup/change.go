@@ -139,15 +139,27 @@ func (ch *change) insertStepJob(ctx context.Context, job river.InsertManyParams)
 	return nil
 }
 
+func (ch *change) insertPlanJob(ctx context.Context) error {
+	rank, err := ch.rank(ctx)
+	if err != nil {
+		return err
+	}
+	return ch.insertStepJob(ctx, ch.c.planJob(ch.b, rank))
+}
+
 // insertTaskJobs inserts a River job for each task and makes it the only one
 // that may work on it.
 func (ch *change) insertTaskJobs(ctx context.Context, tasks []*Task) error {
 	if len(tasks) == 0 {
 		return nil
 	}
+	rank, err := ch.rank(ctx)
+	if err != nil {
+		return err
+	}
 	params := make([]river.InsertManyParams, len(tasks))
 	for i, t := range tasks {
-		params[i] = ch.c.taskJob(ch.b, t)
+		params[i] = ch.c.taskJob(ch.b, t, rank)
 	}
 	res, err := ch.c.river.InsertManyTx(ctx, ch.tx, params)
 	if err != nil {
@@ -183,11 +195,11 @@ func (ch *change) cancelJob(ctx context.Context, id *int64) error {
 // resolve first; settle waits for them.
 func (ch *change) cancelOpenTasks(ctx context.Context) error {
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
-		UPDATE {{schema}}.backup_task t SET state = 'canceled', finished_at = now(), next_attempt_at = NULL,
+		UPDATE {{schema}}.backup_task t SET state = 'canceled', finished_at = now(), next_attempt_at = NULL, `+endAttempt+`,
 			lease_token = NULL, lease_until = NULL
 		WHERE t.id IN (SELECT id FROM {{schema}}.backup_task
 			WHERE backup_id = @id AND state IN ('pending', 'running') ORDER BY id FOR NO KEY UPDATE)
-		RETURNING `+taskColumns), pgx.StrictNamedArgs{"id": ch.b.ID})
+		RETURNING `+taskColumns), ending(AttemptCanceled, nil, 0, pgx.StrictNamedArgs{"id": ch.b.ID}))
 	if err != nil {
 		return fmt.Errorf("cancel tasks: %w", err)
 	}

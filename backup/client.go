@@ -48,6 +48,14 @@ type Config struct {
 	// jobs, so that an operator finds the backup. Defaults to none.
 	BaseURL string
 
+	// MaxSize is the most bytes that the exports of one backup together may have;
+	// 0 sets no limit. StartParams may lower it.
+	MaxSize int64
+
+	// MaxRunningPerUser is how many tasks of one user all processes together run at
+	// once; 0 sets no limit.
+	MaxRunningPerUser int
+
 	// MaxSkew is how old a done task's export may be when Retry keeps it: older
 	// ones are exported again, so that a backup is of one time. Defaults to 24
 	// hours.
@@ -97,8 +105,13 @@ func (c *Client) validate() error {
 	if len(c.cfg.Prefix) > 100 || strings.HasPrefix(c.cfg.Prefix, "/") || strings.HasSuffix(c.cfg.Prefix, "/") {
 		return errors.New("Prefix must have at most 100 bytes and neither begin nor end with a slash")
 	}
-	if c.cfg.MaxSkew < time.Minute {
+	switch {
+	case c.cfg.MaxSkew < time.Minute:
 		return errors.New("MaxSkew must be at least 1 minute")
+	case c.cfg.MaxSize < 0:
+		return errors.New("MaxSize must not be negative")
+	case c.cfg.MaxRunningPerUser < 0:
+		return errors.New("MaxRunningPerUser must not be negative")
 	}
 	for _, p := range c.cfg.Providers {
 		if err := p.defaults(); err != nil {
@@ -172,9 +185,9 @@ func isSQLState(err error, code string) bool {
 	return errors.As(err, &pgErr) && pgErr.Code == code
 }
 
-func (c *Client) insertOpts(queue string, b *Backup, t *Task) *river.InsertOpts {
+func (c *Client) insertOpts(queue string, b *Backup, t *Task, rank int) *river.InsertOpts {
 	m := jobMetadata{BackupID: b.ID, UserID: b.UserID, SiteID: b.SiteID}
-	opts, next := &river.InsertOpts{Queue: queue, Tags: []string{"backup-" + b.ID}}, b.NextAttemptAt
+	opts, next := &river.InsertOpts{Queue: queue, Priority: rank, Tags: []string{"backup-" + b.ID}}, b.NextAttemptAt
 	if t != nil {
 		m.TaskID, m.Provider = t.ID, t.Provider
 		next = t.NextAttemptAt

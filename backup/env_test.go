@@ -109,7 +109,7 @@ func (b *bundle) plan(id string, providers ...string) {
 	b.Helper()
 	w, err := b.ledger.ClaimPlan(b.ctx, id, claim(b.job(id, "")))
 	require.NoError(b, err)
-	require.NoError(b, b.ledger.FinishPlan(b.ctx, w.Lease, providers))
+	require.NoError(b, b.ledger.FinishPlan(b.ctx, w.Lease, planned(providers...)))
 }
 
 func (b *bundle) taskArgs(id, provider string) backup.TaskArgs {
@@ -195,3 +195,12 @@ func (b *bundle) requireSound() {
 }
 
 func token() uuid.UUID { return uuid.New() }
+
+// planned are exports whose sizes nobody knows.
+func planned(providers ...string) []backup.Planned {
+	exports := make([]backup.Planned, len(providers))
+	for i, name := range providers {
+		exports[i] = backup.Planned{Provider: name, Size: -1}
+	}
+	return exports
+}

@@ -84,6 +84,8 @@ type taskData struct {
 	StoredBytes   int64      `json:"storedBytes"`
 	StoredParts   int        `json:"storedParts"`
 	AnnouncedSize *int64     `json:"announcedSize,omitempty"`
+	Rate          int64      `json:"rate,omitempty"`       // bytes a second
+	ETA           *float64   `json:"etaSeconds,omitempty"` // until the announced size will have arrived
 	Proof         Proof      `json:"proof,omitempty"`
 	Failure       *Failure   `json:"error,omitempty"`
 }
@@ -96,7 +98,13 @@ func dataOf(t *Task) taskData {
 		utc := next.UTC()
 		next = &utc
 	}
+	var eta *float64
+	if d := t.ETA(); d != nil {
+		s := d.Seconds()
+		eta = &s
+	}
 	return taskData{
+		Rate: t.Rate, ETA: eta,
 		State: t.State, Attempt: t.Attempt, NextAttemptAt: next,
 		ReceivedBytes: t.ReceivedBytes, StoredBytes: t.StoredBytes, StoredParts: t.StoredParts,
 		AnnouncedSize: t.AnnouncedSize, Proof: t.Proof, Failure: t.Failure,

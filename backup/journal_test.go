@@ -38,7 +38,7 @@ func TestJournalRefusesParts(t *testing.T) {
 	b.plan(id, "db")
 	w := b.claim(id, "db")
 	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Size: -1}))
-	require.NoError(t, b.ledger.JournalTask(b.ctx, w.Lease, &blob.Checkpoint{Parts: parts(w, 0, 5), Offset: 5, SHA256: []byte("s")}, false))
+	require.NoError(t, b.ledger.JournalTask(b.ctx, w, &blob.Checkpoint{Parts: parts(w, 0, 5), Offset: 5, SHA256: []byte("s")}, false))
 	before := b.snapshot()
 	for name, c := range map[string]blob.Checkpoint{
 		"gap":           {Parts: parts(w, 2, 5), Offset: 10},
@@ -49,13 +49,13 @@ func TestJournalRefusesParts(t *testing.T) {
 		"out of order":  {Parts: slices.Concat(parts(w, 2, 5), parts(w, 1, 5)), Offset: 15},
 	} {
 		for _, announce := range []bool{false, true} {
-			err := b.ledger.JournalTask(b.ctx, w.Lease, &c, announce)
+			err := b.ledger.JournalTask(b.ctx, w, &c, announce)
 			require.ErrorContains(t, err, "the parts don't follow those that are there", name)
 			require.Equal(t, backup.ClassPermanent, backup.Classify(err).Class, name)
 			require.Equal(t, before, b.snapshot(), name)
 		}
 	}
-	require.NoError(t, b.ledger.JournalTask(b.ctx, w.Lease, &blob.Checkpoint{Parts: parts(w, 1, 5), Offset: 10, SHA256: []byte("t")}, true))
+	require.NoError(t, b.ledger.JournalTask(b.ctx, w, &blob.Checkpoint{Parts: parts(w, 1, 5), Offset: 10, SHA256: []byte("t")}, true))
 	b.requireSound()
 }
 
@@ -68,13 +68,13 @@ func TestLoseRunningTask(t *testing.T) {
 			b.plan(id, "db")
 			w := b.claim(id, "db")
 			require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Validator: `"v"`, Size: 10}))
-			require.NoError(t, b.ledger.JournalTask(b.ctx, w.Lease, &blob.Checkpoint{Parts: parts(w, 0, 5), Offset: 5, SHA256: []byte("s")}, false))
+			require.NoError(t, b.ledger.JournalTask(b.ctx, w, &blob.Checkpoint{Parts: parts(w, 0, 5), Offset: 5, SHA256: []byte("s")}, false))
 			key := b.get(id).Tasks[0].ObjectKey
 			cause := backup.Retryable(errTest, "")
 			if final {
 				cause = backup.Permanent(errTest, "")
 			}
-			out, err := b.ledger.LoseTask(b.ctx, w.Lease, backup.Classify(cause), backup.RetryPolicy{MaxAttempts: 3})
+			out, err := b.ledger.LoseTask(b.ctx, backup.Beat{Lease: w.Lease}, backup.Classify(cause), backup.RetryPolicy{MaxAttempts: 3})
 			require.NoError(t, err)
 			require.Equal(t, final, out.Final)
 			require.Equal(t, 1, b.count("SELECT failures FROM {backup_task}"))

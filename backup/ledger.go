@@ -50,10 +50,11 @@ func (e *LeasedError) Error() string {
 	return fmt.Sprintf("another worker holds the lease for %s more", e.Remaining.Round(time.Second))
 }
 
-// Beat renews one lease.
+// Beat is what a worker last knows of a lease.
 type Beat struct {
 	Lease
 	ReceivedBytes int64 // of a task: read from the source so far
+	Rate          int64 // of a task: bytes a second
 }
 
 // Renew renews leases for d from now. It returns the tokens of those that are
@@ -64,24 +65,26 @@ func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[
 	held := make(map[uuid.UUID]bool, len(beats))
 	var taskTokens, stepTokens []uuid.UUID
 	var tasks, backups []string
-	var received []int64
+	var received, rates []int64
 	for _, b := range beats {
 		if b.TaskID == "" {
 			stepTokens, backups = append(stepTokens, b.Token), append(backups, b.BackupID)
 			continue
 		}
-		taskTokens, tasks, received = append(taskTokens, b.Token), append(tasks, b.TaskID), append(received, b.ReceivedBytes)
+		taskTokens, tasks = append(taskTokens, b.Token), append(tasks, b.TaskID)
+		received, rates = append(received, b.ReceivedBytes), append(rates, b.Rate)
 	}
 	if len(tasks) > 0 {
-		err := l.renew(ctx, held, renewal("backup_task", ", received_bytes = greatest(r.received_bytes, u.received)"),
-			pgx.StrictNamedArgs{"ids": tasks, "tokens": taskTokens, "received": received, "d": d})
+		err := l.renew(ctx, held, renewal("backup_task", ", received_bytes = greatest(r.received_bytes, u.received), rate = u.rate"),
+			pgx.StrictNamedArgs{"ids": tasks, "tokens": taskTokens, "received": received, "rates": rates, "d": d})
 		if err != nil {
 			return nil, err
 		}
 	}
 	if len(backups) > 0 {
+		none := make([]int64, len(backups))
 		err := l.renew(ctx, held, renewal("backup", ""),
-			pgx.StrictNamedArgs{"ids": backups, "tokens": stepTokens, "received": make([]int64, len(backups)), "d": d})
+			pgx.StrictNamedArgs{"ids": backups, "tokens": stepTokens, "received": none, "rates": none, "d": d})
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +94,7 @@ func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[
 
 // renewal is the statement that renews the leases in a table.
 func renewal(table, set string) string {
-	return `WITH u AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @received::bigint[]) AS u (id, token, received)),
+	return `WITH u AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @received::bigint[], @rates::bigint[]) AS u (id, token, received, rate)),
 		free AS (SELECT r.id FROM {{schema}}.` + table + ` r JOIN u ON r.id = u.id AND r.lease_token = u.token FOR NO KEY UPDATE OF r SKIP LOCKED),
 		renewed AS (UPDATE {{schema}}.` + table + ` r SET lease_until = now() + @d::interval` + set + `
 			FROM u JOIN free ON free.id = u.id WHERE r.id = u.id AND r.lease_token = u.token RETURNING r.lease_token)
@@ -146,11 +149,11 @@ type Outcome struct {
 // RetryPolicy bounds the attempts.
 type RetryPolicy struct {
 	MaxAttempts int
-	RetryFor    time.Duration // from the first attempt on; 0: no bound
+	RetryFor    time.Duration // from the first attempt on, or from when the task last came further; 0: no bound
 }
 
 // decide says what follows on the failure, which isn't counted yet. age is the
-// time since the first attempt began.
+// time from which RetryFor counts.
 func (p RetryPolicy) decide(f *ClassError, failures int, age time.Duration) Outcome {
 	delay := backoff(failures + 1)
 	switch f.Class {

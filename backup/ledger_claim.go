@@ -19,6 +19,7 @@ type TaskWork struct {
 
 	UploadID   uuid.UUID
 	Validator  string           // under which the journaled bytes were read
+	Cursor     string           // behind them, for a source that is resumed by one
 	Checkpoint *blob.Checkpoint // the journal; nil when it is empty
 }
 
@@ -39,7 +40,9 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 	if err != nil {
 		return nil, err
 	}
+	var waits string
 	err = l.c.inChange(ctx, a.BackupID, func(ch *change) error {
+		waits = ""
 		t, err := ch.task(ctx, a.TaskID)
 		if errors.Is(err, ErrNotFound) {
 			return &IdleError{Reason: "the task is gone"}
@@ -50,6 +53,9 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 		if err := idle(ch.b, t, p.JobID); err != nil {
 			return err
 		}
+		if waits, err = ch.takeSlot(ctx, t); err != nil || waits != "" {
+			return err
+		}
 		was := t.State
 		if t, err = l.leaseTask(ctx, ch.tx, t.ID, token, p); err != nil {
 			return err
@@ -57,15 +63,24 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 		if was == TaskPending {
 			ch.emitTask(t)
 		}
-		w = &TaskWork{Lease: Lease{ch.b.ID, t.ID, token}, Backup: ch.b, Task: t, UploadID: t.uploadID, Validator: t.validator}
+		w = &TaskWork{Lease: Lease{ch.b.ID, t.ID, token}, Backup: ch.b, Task: t, UploadID: t.uploadID, Validator: t.validator, Cursor: t.cursor}
 		w.Checkpoint, err = ch.checkpoint(ctx, t)
 		return err
 	})
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return nil, &IdleError{Reason: "the backup is gone"}
+	case err == nil && waits != "":
+		return nil, &WaitError{Reason: waits}
 	}
 	return w, err
 }
+
+// WaitError means that a task can't run now because of a limit over all
+// processes. It gets another River job when there is room.
+type WaitError struct{ Reason string }
+
+func (e *WaitError) Error() string { return e.Reason }
 
 // idle says why job has nothing to do for the task, or nil.
 func idle(b *Backup, t *Task, job int64) error {
@@ -85,11 +100,12 @@ func idle(b *Backup, t *Task, job int64) error {
 func (l *Ledger) leaseTask(ctx context.Context, tx pgx.Tx, id string, token uuid.UUID, p ClaimParams) (*Task, error) {
 	rows, err := tx.Query(ctx, l.c.sql(`
 		UPDATE {{schema}}.backup_task t SET state = CASE WHEN state = 'pending' THEN 'running' ELSE state END,
-			started_at = coalesce(started_at, now()), next_attempt_at = NULL,
+			started_at = coalesce(started_at, now()), next_attempt_at = NULL, `+endAttempt+`,
+			claims = claims + 1, claimed_at = now(), from_bytes = stored_bytes,
 			lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker
 		WHERE id = @id AND state IN ('pending', 'running', 'committing') AND (lease_until IS NULL OR lease_until < now())
 		RETURNING `+taskColumns),
-		pgx.StrictNamedArgs{"id": id, "token": token, "d": p.Duration, "worker": p.Worker})
+		ending(AttemptLost, nil, 0, pgx.StrictNamedArgs{"id": id, "token": token, "d": p.Duration, "worker": p.Worker}))
 	if err != nil {
 		return nil, fmt.Errorf("claim task: %w", err)
 	}
@@ -132,7 +148,11 @@ func (ch *change) checkpoint(ctx context.Context, t *Task) (*blob.Checkpoint, er
 	if err != nil {
 		return nil, err
 	}
-	return &blob.Checkpoint{Parts: parts, Offset: t.StoredBytes, SHA256: t.hashState}, nil
+	c := &blob.Checkpoint{Parts: parts, Offset: t.StoredBytes, SHA256: t.hashState, Cursor: t.cursor}
+	if t.stagedAt != nil {
+		c.StagedAt = *t.stagedAt
+	}
+	return c, nil
 }
 
 func (ch *change) parts(ctx context.Context, taskID string) ([]blob.Part, error) {

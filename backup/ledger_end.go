@@ -18,20 +18,36 @@ func (l *Ledger) FinishTask(ctx context.Context, lease Lease) error {
 
 // FailTask records that an attempt failed, and ends the lease. If that was
 // final the task is failed, and the backup with it.
-func (l *Ledger) FailTask(ctx context.Context, lease Lease, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
-	err = l.task(ctx, lease, "", func(ch *change, t *Task) error {
+func (l *Ledger) FailTask(ctx context.Context, b Beat, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
+	err = l.task(ctx, b.Lease, "", func(ch *change, t *Task) error {
+		t.received(b)
+		if t.cameFurther() {
+			t.failures, t.progressed, t.age = 0, true, nil
+		}
 		out, err = ch.failAttempt(ctx, t, cause, p)
 		return err
 	})
 	return out, err
 }
 
+// received notes how far the attempt came.
+func (t *Task) received(b Beat) {
+	if t.State == TaskRunning {
+		t.ReceivedBytes = max(t.ReceivedBytes, b.ReceivedBytes)
+	}
+}
+
+// cameFurther reports whether the attempt went on behind an earlier one and
+// stored more of the export than any before. Such a task isn't stuck, however
+// often its source breaks off. One that always begins again is.
+func (t *Task) cameFurther() bool {
+	return t.fromBytes > 0 && t.StoredBytes > max(t.fromBytes, t.progressBytes)
+}
+
 func (ch *change) failAttempt(ctx context.Context, t *Task, cause *ClassError, p RetryPolicy) (Outcome, error) {
 	var age time.Duration
-	err := ch.tx.QueryRow(ctx, ch.c.sql(`SELECT now() - started_at FROM {{schema}}.backup_task WHERE id = @id`),
-		pgx.StrictNamedArgs{"id": t.ID}).Scan(&age)
-	if err != nil {
-		return Outcome{}, fmt.Errorf("read age: %w", err)
+	if t.age != nil {
+		age = *t.age
 	}
 	out := p.decide(cause, t.failures, age)
 	switch {
@@ -40,7 +56,10 @@ func (ch *change) failAttempt(ctx context.Context, t *Task, cause *ClassError, p
 	case ch.ending() && t.State == TaskRunning:
 		return Outcome{Final: true}, ch.endTask(ctx, t, TaskCanceled, cause.Failure())
 	default:
-		return out, ch.postponeTask(ctx, t, cause.Failure(), out.Delay, cause.Class != ClassRetryAfter)
+		if cause.Class != ClassRetryAfter {
+			t.failures++
+		}
+		return out, ch.postponeTask(ctx, t, AttemptFailed, cause.Failure(), out.Delay)
 	}
 }
 
@@ -72,15 +91,16 @@ func (ch *change) endTask(ctx context.Context, t *Task, state TaskState, f *Fail
 }
 
 func (ch *change) endTaskRow(ctx context.Context, t *Task, state TaskState, f *Failure) error {
-	if f == nil {
-		f = &Failure{}
+	failures := t.failures
+	if state == TaskFailed {
+		failures++
 	}
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
-		UPDATE {{schema}}.backup_task t SET state = @state, finished_at = now(), next_attempt_at = NULL, lease_token = NULL, lease_until = NULL,
-			failures = failures + CASE WHEN @state = 'failed' THEN 1 ELSE 0 END,
+		UPDATE {{schema}}.backup_task t SET state = @state, finished_at = now(), next_attempt_at = NULL, `+endAttempt+`,
+			lease_token = NULL, lease_until = NULL, failures = @failures,
 			error_class = nullif(@class, ''), error = nullif(@error, ''), error_hint = nullif(@hint, '')
 		WHERE id = @id AND state = @was RETURNING `+taskColumns),
-		pgx.StrictNamedArgs{"id": t.ID, "was": t.State, "state": state, "class": string(f.Class), "error": f.Message, "hint": f.Hint})
+		ending(AttemptOutcome(state), f, t.ReceivedBytes, pgx.StrictNamedArgs{"id": t.ID, "was": t.State, "state": state, "failures": failures}))
 	if err != nil {
 		return fmt.Errorf("end task: %w", err)
 	}
@@ -95,19 +115,19 @@ func (ch *change) endTaskRow(ctx context.Context, t *Task, state TaskState, f *F
 
 // postponeTask ends the lease until the next attempt. A task that has passed
 // the gate stays behind it.
-func (ch *change) postponeTask(ctx context.Context, t *Task, f *Failure, delay time.Duration, count bool) error {
+func (ch *change) postponeTask(ctx context.Context, t *Task, outcome AttemptOutcome, f *Failure, delay time.Duration) error {
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
 		UPDATE {{schema}}.backup_task t SET state = CASE WHEN state = 'running' THEN 'pending' ELSE state END,
-			failures = failures + CASE WHEN @count THEN 1 ELSE 0 END,
+			failures = @failures, progress_bytes = greatest(progress_bytes, stored_bytes),
+			progress_at = CASE WHEN @progressed THEN now() ELSE progress_at END, `+endAttempt+`,
 			next_attempt_at = CASE WHEN @delay::interval > '0' THEN now() + @delay::interval END,
 			lease_token = NULL, lease_until = NULL,
 			error_class = coalesce(nullif(@class, ''), error_class), error = coalesce(nullif(@error, ''), error),
 			error_hint = CASE WHEN @class = '' THEN error_hint ELSE nullif(@hint, '') END
 		WHERE id = @id AND state = @was RETURNING `+taskColumns),
-		pgx.StrictNamedArgs{
-			"id": t.ID, "was": t.State, "count": count, "delay": delay,
-			"class": string(f.Class), "error": f.Message, "hint": f.Hint,
-		})
+		ending(outcome, f, t.ReceivedBytes, pgx.StrictNamedArgs{
+			"id": t.ID, "was": t.State, "failures": t.failures, "progressed": t.progressed, "delay": delay,
+		}))
 	if err != nil {
 		return fmt.Errorf("postpone task: %w", err)
 	}
@@ -121,12 +141,13 @@ func (ch *change) postponeTask(ctx context.Context, t *Task, f *Failure, delay t
 
 // ReleaseTask ends the lease without counting the attempt, so that another
 // worker goes on at once.
-func (l *Ledger) ReleaseTask(ctx context.Context, lease Lease) error {
-	return l.task(ctx, lease, "", func(ch *change, t *Task) error {
+func (l *Ledger) ReleaseTask(ctx context.Context, b Beat) error {
+	return l.task(ctx, b.Lease, "", func(ch *change, t *Task) error {
+		t.received(b)
 		if ch.ending() && t.State == TaskRunning {
 			return ch.endTask(ctx, t, TaskCanceled, nil)
 		}
-		return ch.postponeTask(ctx, t, &Failure{}, 0, false)
+		return ch.postponeTask(ctx, t, AttemptHanded, nil, 0)
 	})
 }
 
@@ -134,20 +155,25 @@ func (l *Ledger) ReleaseTask(ctx context.Context, lease Lease) error {
 // is committing and has neither its object nor its parts in the store, or one
 // whose export was not proven. The next attempt, if there is one, begins at the
 // first byte under a new upload id.
-func (l *Ledger) LoseTask(ctx context.Context, lease Lease, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
-	err = l.task(ctx, lease, "", func(ch *change, t *Task) error {
+func (l *Ledger) LoseTask(ctx context.Context, b Beat, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
+	err = l.task(ctx, b.Lease, "", func(ch *change, t *Task) error {
 		upload := uuid.New()
-		_, err := ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_task SET state = 'running', `+resetJournal+` WHERE id = @id AND state = @was`),
-			pgx.StrictNamedArgs{"id": t.ID, "was": t.State, "upload": upload, "key": l.c.objectKey(ch.b, t.Provider, upload)})
+		t.received(b)
+		_, err := ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_task SET state = 'running', size = NULL, sha256 = NULL, proof = NULL
+			WHERE id = @id AND state = @was`), pgx.StrictNamedArgs{"id": t.ID, "was": t.State})
 		if err != nil {
 			return fmt.Errorf("take task back: %w", err)
 		}
-		if err := ch.dropParts(ctx, t.ID); err != nil {
+		t.State = TaskRunning
+		if out, err = ch.failAttempt(ctx, t, cause, p); err != nil {
 			return err
 		}
-		t.State = TaskRunning
-		out, err = ch.failAttempt(ctx, t, cause, p)
-		return err
+		_, err = ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_task SET `+resetJournal+` WHERE id = @id`),
+			pgx.StrictNamedArgs{"id": t.ID, "upload": upload, "key": l.c.objectKey(ch.b, t.Provider, upload)})
+		if err != nil {
+			return fmt.Errorf("drop journal: %w", err)
+		}
+		return ch.dropParts(ctx, t.ID)
 	})
 	return out, err
 }

@@ -23,7 +23,7 @@ type StepWork struct {
 // twice.
 func (l *Ledger) Adopt(ctx context.Context, jobID int64, jobCreatedAt time.Time, a PlanArgs) (b *Backup, mine bool, err error) {
 	p := StartParams{
-		UserID: a.UserID, SiteID: a.SiteID, Providers: a.Providers, Labels: a.Labels, IdempotencyKey: a.IdempotencyKey,
+		UserID: a.UserID, SiteID: a.SiteID, Providers: a.Providers, Labels: a.Labels, IdempotencyKey: a.IdempotencyKey, MaxSize: a.MaxSize,
 		source: &sourceJob{jobID, jobCreatedAt},
 	}
 	err = l.c.inTx(ctx, func(tx pgx.Tx) error {
@@ -121,13 +121,19 @@ func (l *Ledger) step(ctx context.Context, lease Lease, state State, fn func(*ch
 	})
 }
 
-// FinishPlan makes one task per provider, with its River job, and sets the
-// backup running.
-func (l *Ledger) FinishPlan(ctx context.Context, lease Lease, providers []string) error {
+// Planned is an export that a backup will have.
+type Planned struct {
+	Provider string
+	Size     int64 // bytes that the source announced, or -1
+}
+
+// FinishPlan makes one task per export, with its River job, and sets the backup
+// running.
+func (l *Ledger) FinishPlan(ctx context.Context, lease Lease, exports []Planned) error {
 	return l.step(ctx, lease, StatePending, func(ch *change) error {
-		tasks := make([]*Task, len(providers))
-		for i, name := range providers {
-			t, err := ch.insertTask(ctx, name)
+		tasks := make([]*Task, len(exports))
+		for i, e := range exports {
+			t, err := ch.insertTask(ctx, e)
 			if err != nil {
 				return err
 			}
@@ -139,14 +145,14 @@ func (l *Ledger) FinishPlan(ctx context.Context, lease Lease, providers []string
 	})
 }
 
-func (ch *change) insertTask(ctx context.Context, provider string) (*Task, error) {
-	upload := uuid.New()
+func (ch *change) insertTask(ctx context.Context, e Planned) (*Task, error) {
+	upload, provider := uuid.New(), e.Provider
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
-		INSERT INTO {{schema}}.backup_task AS t (id, backup_id, provider, upload_id, object_key)
-		VALUES (@id, @backup, @provider, @upload, @key) RETURNING `+taskColumns),
+		INSERT INTO {{schema}}.backup_task AS t (id, backup_id, provider, upload_id, object_key, announced_size)
+		VALUES (@id, @backup, @provider, @upload, @key, nullif(@size::bigint, -1)) RETURNING `+taskColumns),
 		pgx.StrictNamedArgs{
 			"id": newID(), "backup": ch.b.ID, "provider": provider,
-			"upload": upload, "key": ch.c.objectKey(ch.b, provider, upload),
+			"upload": upload, "key": ch.c.objectKey(ch.b, provider, upload), "size": e.Size,
 		})
 	if err != nil {
 		return nil, fmt.Errorf("insert task %s: %w", provider, err)

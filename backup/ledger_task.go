@@ -41,9 +41,13 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 	s.sanitize()
 	if s.Resumed {
 		tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`
-			UPDATE {{schema}}.backup_task SET announced_size = nullif(@size::bigint, -1) WHERE id = @id AND lease_token = @token AND state = 'running'`),
+			UPDATE {{schema}}.backup_task SET announced_size = nullif(@size::bigint, -1), from_bytes = stored_bytes
+			WHERE id = @id AND lease_token = @token AND state = 'running'`),
 			pgx.StrictNamedArgs{"id": w.TaskID, "token": w.Token, "size": s.Size})
-		return oneRow(tag.RowsAffected(), err, "open task")
+		if err := oneRow(tag.RowsAffected(), err, "open task"); err != nil {
+			return err
+		}
+		return l.checkSize(ctx, l.c.cfg.Pool, w.Backup)
 	}
 	upload := w.UploadID
 	if w.Task.CaptureStartedAt != nil {
@@ -69,6 +73,9 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 	if err != nil {
 		return err
 	}
+	if err := l.checkSize(ctx, l.c.cfg.Pool, w.Backup); err != nil {
+		return err
+	}
 	w.UploadID, w.Task.ObjectKey, w.Task.ContentType, w.Checkpoint = upload, key, s.ContentType, nil
 	return nil
 }
@@ -89,17 +96,18 @@ func (l *Ledger) task(ctx context.Context, lease Lease, state TaskState, fn func
 
 // JournalTask appends parts to the journal of a running task. c holds the new
 // parts, and the offset and hash state behind them. With announce it writes an
-// UpdatePartTask event, too.
-func (l *Ledger) JournalTask(ctx context.Context, lease Lease, c *blob.Checkpoint, announce bool) error {
+// UpdatePartTask event, too. When the backup is then larger than its limit, it
+// returns a permanent *SizeError.
+func (l *Ledger) JournalTask(ctx context.Context, w *TaskWork, c *blob.Checkpoint, announce bool) error {
 	return l.c.inTx(ctx, func(tx pgx.Tx) error {
 		if !announce {
-			return l.appendParts(ctx, tx, lease, c)
+			return l.appendParts(ctx, tx, w, c)
 		}
-		return l.c.change(ctx, tx, lease.BackupID, func(ch *change) error {
-			if err := l.appendParts(ctx, tx, lease, c); err != nil {
+		return l.c.change(ctx, tx, w.BackupID, func(ch *change) error {
+			if err := l.appendParts(ctx, tx, w, c); err != nil {
 				return err
 			}
-			t, err := ch.task(ctx, lease.TaskID)
+			t, err := ch.task(ctx, w.TaskID)
 			if err != nil {
 				return err
 			}
@@ -109,16 +117,17 @@ func (l *Ledger) JournalTask(ctx context.Context, lease Lease, c *blob.Checkpoin
 	})
 }
 
-func (l *Ledger) appendParts(ctx context.Context, tx pgx.Tx, lease Lease, c *blob.Checkpoint) error {
+func (l *Ledger) appendParts(ctx context.Context, tx pgx.Tx, w *TaskWork, c *blob.Checkpoint) error {
+	lease := w.Lease
 	var parts int
 	var offset int64
 	err := tx.QueryRow(ctx, l.c.sql(`
 		UPDATE {{schema}}.backup_task SET stored_bytes = stored_bytes + @bytes, stored_parts = stored_parts + @n,
-			received_bytes = greatest(received_bytes, @offset), hash_state = @hash
+			received_bytes = greatest(received_bytes, @offset), hash_state = @hash, cursor = @cursor, staged_at = now()
 		WHERE id = @id AND lease_token = @token AND state = 'running' RETURNING stored_parts, stored_bytes`),
 		pgx.StrictNamedArgs{
 			"id": lease.TaskID, "token": lease.Token, "offset": c.Offset,
-			"bytes": sizeOf(c.Parts), "n": len(c.Parts), "hash": c.SHA256,
+			"bytes": sizeOf(c.Parts), "n": len(c.Parts), "hash": c.SHA256, "cursor": c.Cursor,
 		}).Scan(&parts, &offset)
 	switch {
 	case isNoRows(err):
@@ -128,7 +137,10 @@ func (l *Ledger) appendParts(ctx context.Context, tx pgx.Tx, lease Lease, c *blo
 	case offset != c.Offset || len(c.Parts) == 0 || !inOrder(c.Parts, parts-len(c.Parts)):
 		return Permanent(errors.New("write journal: the parts don't follow those that are there"), "this is a bug")
 	}
-	return l.insertParts(ctx, tx, lease.TaskID, c.Parts)
+	if err := l.insertParts(ctx, tx, lease.TaskID, c.Parts); err != nil {
+		return err
+	}
+	return l.checkSize(ctx, tx, w.Backup)
 }
 
 // inOrder reports whether parts are those from number first on, without a gap.
@@ -199,6 +211,6 @@ func (l *Ledger) GateTask(ctx context.Context, w *TaskWork, content *blob.Conten
 			return fmt.Errorf("pass commit gate: %w", err)
 		}
 		ch.emitTask(gated)
-		return nil
+		return l.checkSize(ctx, ch.tx, ch.b)
 	})
 }

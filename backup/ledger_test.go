@@ -74,7 +74,7 @@ func TestFencing(t *testing.T) {
 	policy := backup.RetryPolicy{MaxAttempts: 10}
 	before := b.snapshot()
 	for name, verb := range map[string]func() error{
-		"plan": func() error { return b.ledger.FinishPlan(b.ctx, stalePlan.Lease, []string{"db"}) },
+		"plan": func() error { return b.ledger.FinishPlan(b.ctx, stalePlan.Lease, planned("db")) },
 		"step": func() error {
 			_, err := b.ledger.FailStep(b.ctx, stalePlan, backup.Classify(errTest), policy)
 			return err
@@ -83,22 +83,22 @@ func TestFencing(t *testing.T) {
 		"open":    func() error { return b.ledger.OpenTask(b.ctx, zombie, backup.Source{}) },
 		"resume":  func() error { return b.ledger.OpenTask(b.ctx, zombie, backup.Source{Resumed: true}) },
 		"journal": func() error {
-			return b.ledger.JournalTask(b.ctx, zombie.Lease, &blob.Checkpoint{Parts: parts(zombie, 0, 1), Offset: 1}, true)
+			return b.ledger.JournalTask(b.ctx, zombie, &blob.Checkpoint{Parts: parts(zombie, 0, 1), Offset: 1}, true)
 		},
 		"journal quietly": func() error {
-			return b.ledger.JournalTask(b.ctx, zombie.Lease, &blob.Checkpoint{Parts: parts(zombie, 0, 1), Offset: 1}, false)
+			return b.ledger.JournalTask(b.ctx, zombie, &blob.Checkpoint{Parts: parts(zombie, 0, 1), Offset: 1}, false)
 		},
 		"gate":   func() error { return b.ledger.GateTask(b.ctx, zombie, content(zombie, 1), backup.ProofLength) },
 		"finish": func() error { return b.ledger.FinishTask(b.ctx, zombie.Lease) },
 		"fail": func() error {
-			_, err := b.ledger.FailTask(b.ctx, zombie.Lease, backup.Classify(errTest), policy)
+			_, err := b.ledger.FailTask(b.ctx, backup.Beat{Lease: zombie.Lease}, backup.Classify(errTest), policy)
 			return err
 		},
 		"lose": func() error {
-			_, err := b.ledger.LoseTask(b.ctx, zombie.Lease, backup.Classify(errTest), policy)
+			_, err := b.ledger.LoseTask(b.ctx, backup.Beat{Lease: zombie.Lease}, backup.Classify(errTest), policy)
 			return err
 		},
-		"hand": func() error { return b.ledger.ReleaseTask(b.ctx, zombie.Lease) },
+		"hand": func() error { return b.ledger.ReleaseTask(b.ctx, backup.Beat{Lease: zombie.Lease}) },
 	} {
 		require.ErrorIs(t, verb(), backup.ErrLeaseLost, name)
 		require.Equal(t, before, b.snapshot(), name)
@@ -138,8 +138,8 @@ func TestOpenTaskStartsOver(t *testing.T) {
 	first := w.UploadID
 	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Validator: `"1"`, Size: -1}))
 	require.Equal(t, first, w.UploadID, "nothing was staged under the first id")
-	require.NoError(t, b.ledger.JournalTask(b.ctx, w.Lease, &blob.Checkpoint{Parts: parts(w, 0, 5), Offset: 5, SHA256: []byte("s")}, false))
-	require.NoError(t, b.ledger.ReleaseTask(b.ctx, w.Lease))
+	require.NoError(t, b.ledger.JournalTask(b.ctx, w, &blob.Checkpoint{Parts: parts(w, 0, 5), Offset: 5, SHA256: []byte("s")}, false))
+	require.NoError(t, b.ledger.ReleaseTask(b.ctx, backup.Beat{Lease: w.Lease}))
 
 	w = b.claim(id, "db")
 	require.Len(t, w.Checkpoint.Parts, 1)
@@ -160,7 +160,7 @@ func TestGateRefusesOtherParts(t *testing.T) {
 	b.plan(id, "db")
 	w := b.claim(id, "db")
 	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Size: -1}))
-	require.NoError(t, b.ledger.JournalTask(b.ctx, w.Lease, &blob.Checkpoint{Parts: parts(w, 0, 5, 5), Offset: 10}, false))
+	require.NoError(t, b.ledger.JournalTask(b.ctx, w, &blob.Checkpoint{Parts: parts(w, 0, 5, 5), Offset: 10}, false))
 	before := b.snapshot()
 	for _, c := range []*blob.Content{content(w, 5), content(w, 7, 7, 7), {Size: 11, Parts: parts(w, 0, 5, 5)}} {
 		err := b.ledger.GateTask(b.ctx, w, c, backup.ProofLength)
@@ -187,7 +187,7 @@ func TestFailTask(t *testing.T) {
 	// A wait that the source asked for and a soft stop use no attempt up.
 	out := b.fail(b.claim(id, "db"), backup.RetryAfter(errTest, time.Minute, ""))
 	require.Equal(t, backup.Outcome{Delay: time.Minute}, out)
-	require.NoError(t, b.ledger.ReleaseTask(b.ctx, b.claim(id, "db").Lease))
+	require.NoError(t, b.ledger.ReleaseTask(b.ctx, backup.Beat{Lease: b.claim(id, "db").Lease}))
 	require.Equal(t, 3, b.get(id).Tasks[0].Attempt)
 
 	// Beyond the time that is allowed, no attempt is left.
@@ -274,7 +274,7 @@ func TestEndsAtOnce(t *testing.T) {
 		for i, w := range work {
 			wg.Go(func() {
 				if failing && i < 2 {
-					_, _ = b.ledger.FailTask(b.ctx, w.Lease, backup.Classify(backup.Permanent(errTest, "")), backup.RetryPolicy{MaxAttempts: 1})
+					_, _ = b.ledger.FailTask(b.ctx, backup.Beat{Lease: w.Lease}, backup.Classify(backup.Permanent(errTest, "")), backup.RetryPolicy{MaxAttempts: 1})
 					return
 				}
 				_ = b.ledger.FinishTask(b.ctx, w.Lease)

@@ -60,7 +60,7 @@ func TestRenewGoesPastLockedRows(t *testing.T) {
 	}
 	locked, free, lost := works[0], works[1], works[2]
 	lockedStep, freeStep := steps[0], steps[1]
-	require.NoError(t, b.ledger.ReleaseTask(b.ctx, lost.Lease))
+	require.NoError(t, b.ledger.ReleaseTask(b.ctx, backup.Beat{Lease: lost.Lease}))
 	tx := b.begin()
 	for _, id := range []string{locked.BackupID, lockedStep.BackupID} {
 		_, err := b.client.CancelTx(b.ctx, tx, id)
@@ -118,7 +118,7 @@ func TestFailTaskBesideRenew(t *testing.T) {
 		}
 		<-renewing
 		<-renewing
-		out, err := b.ledger.FailTask(b.ctx, beats[len(beats)-1].Lease, backup.Classify(backup.Permanent(errTest, "")), backup.RetryPolicy{MaxAttempts: 1})
+		out, err := b.ledger.FailTask(b.ctx, beats[len(beats)-1], backup.Classify(backup.Permanent(errTest, "")), backup.RetryPolicy{MaxAttempts: 1})
 		failed.Store(true)
 		wg.Wait()
 		require.NoError(t, err)

@@ -154,7 +154,9 @@ type ProviderConfig struct {
 
 	// MaxAttempts is how often a task is attempted before it fails for good,
 	// between 1 and 100. Attempts that ended because their worker died or was
-	// stopped don't count. Defaults to 10.
+	// stopped don't count, and the count begins again when an attempt that was
+	// resumed came further than all before: a long export may break off more
+	// often. Defaults to 10.
 	MaxAttempts int
 
 	// MaxWorkers is how many tasks of this provider one process runs at once,
@@ -165,9 +167,10 @@ type ProviderConfig struct {
 	// once; 0 sets no limit beside MaxWorkers.
 	MaxRunning int
 
-	// RetryFor bounds the time from a task's first attempt to its last, whatever
-	// the number of attempts: waits that the source asks for count here. At least
-	// 1 minute. Defaults to 24 hours.
+	// RetryFor bounds the time from a task's first attempt, or from when one that
+	// was resumed last came further, to its last, whatever the number of attempts:
+	// waits that the source asks for count here. At least 1 minute. Defaults to 24
+	// hours.
 	RetryFor time.Duration
 
 	// OpenTimeout ends an attempt when Provider.Export hasn't returned for so

@@ -13,6 +13,7 @@ import (
 type Reconciled struct {
 	Requeued int `json:"requeued"` // got a new River job in the place of one that was lost
 	Canceled int `json:"canceled"` // were canceled, because somebody had canceled the River job
+	Admitted int `json:"admitted"` // waited for room under a limit, and have it now
 }
 
 // strayJob tells a River job that will do nothing any more for the row (alias
@@ -32,7 +33,8 @@ const openRows = `
 	UNION ALL
 	SELECT b.id, t.id, t.id, t.river_job_id, t.lease_until, 'task_id', NULL, 'backup_task_' || t.provider
 	FROM {{schema}}.backup b JOIN {{schema}}.backup_task t ON t.backup_id = b.id
-	WHERE b.state = 'running' AND t.state IN ('pending', 'running', 'committing')`
+	WHERE b.state = 'running' AND t.state IN ('pending', 'running', 'committing')
+		AND NOT EXISTS (SELECT FROM {{schema}}.backup_slot s WHERE s.task_id = t.id AND s.state = 'waiting')`
 
 // strays selects open rows without a River job that will work on them.
 const strays = `SELECT r.backup_id::text, coalesce(r.task_id::text, ''), coalesce(j.state = 'cancelled' AND j.kind = r.kind AND NOT (` + anothersArgs + `), false)
@@ -73,7 +75,11 @@ func (l *Ledger) Reconcile(ctx context.Context, limit int) (Reconciled, error) {
 			done.Canceled += mended.Canceled
 		}
 	}
-	return done, nil
+	if err := l.sweepSlots(ctx); err != nil {
+		return done, err
+	}
+	done.Admitted, err = l.Admit(ctx, limit)
+	return done, err
 }
 
 func (l *Ledger) strays(ctx context.Context, q querier, tail string, args pgx.StrictNamedArgs) ([]stray, error) {
@@ -130,7 +136,7 @@ func (ch *change) requeue(ctx context.Context, s stray) error {
 		}
 		return ch.insertTaskJobs(ctx, []*Task{t})
 	case ch.b.State == StatePending:
-		return ch.insertStepJob(ctx, ch.c.planJob(ch.b))
+		return ch.insertPlanJob(ctx)
 	default:
 		return ch.insertStepJob(ctx, ch.c.sealJob(ch.b))
 	}

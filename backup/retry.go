@@ -43,7 +43,7 @@ func (ch *change) retry(ctx context.Context) error {
 	switch {
 	case total == 0:
 		ch.b.State = StatePending
-		return ch.insertStepJob(ctx, ch.c.planJob(ch.b))
+		return ch.insertPlanJob(ctx)
 	case len(tasks) == 0:
 		return ch.beginSealing(ctx)
 	default:
@@ -100,7 +100,7 @@ func (ch *change) dropParts(ctx context.Context, taskID string) error {
 // resetJournal makes a task's next attempt begin at the first byte under a new
 // upload id. It takes @upload and @key.
 const resetJournal = `upload_id = @upload, object_key = @key, validator = '', content_type = '', announced_size = NULL,
-	received_bytes = 0, stored_bytes = 0, stored_parts = 0, hash_state = NULL, size = NULL, sha256 = NULL, proof = NULL,
+	received_bytes = 0, stored_bytes = 0, stored_parts = 0, hash_state = NULL, cursor = '', staged_at = NULL, from_bytes = 0, rate = 0, size = NULL, sha256 = NULL, proof = NULL,
 	capture_started_at = NULL, capture_finished_at = NULL`
 
 // reopenTasks puts failed and canceled tasks back: those that had passed the
@@ -109,7 +109,7 @@ const resetJournal = `upload_id = @upload, object_key = @key, validator = '', co
 func (ch *change) reopenTasks(ctx context.Context) (tasks []*Task, total int, err error) {
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
 		UPDATE {{schema}}.backup_task t SET state = CASE WHEN size IS NULL THEN 'pending' ELSE 'committing' END,
-			failures = 0, next_attempt_at = NULL, started_at = NULL, finished_at = NULL,
+			failures = 0, next_attempt_at = NULL, started_at = NULL, finished_at = NULL, progress_bytes = 0, progress_at = NULL,
 			error_class = NULL, error = NULL, error_hint = NULL
 		WHERE t.id IN (SELECT id FROM {{schema}}.backup_task
 			WHERE backup_id = @id AND state IN ('failed', 'canceled') ORDER BY id FOR NO KEY UPDATE)

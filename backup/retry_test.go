@@ -25,7 +25,7 @@ func (b *bundle) seal(id string) backup.Lease {
 
 func (b *bundle) fail(w *backup.TaskWork, err error) backup.Outcome {
 	b.Helper()
-	out, ferr := b.ledger.FailTask(b.ctx, w.Lease, backup.Classify(err), backup.RetryPolicy{MaxAttempts: 3, RetryFor: time.Hour})
+	out, ferr := b.ledger.FailTask(b.ctx, backup.Beat{Lease: w.Lease}, backup.Classify(err), backup.RetryPolicy{MaxAttempts: 3, RetryFor: time.Hour})
 	require.NoError(b, ferr)
 	return out
 }
@@ -39,7 +39,7 @@ func TestRetryFailed(t *testing.T) {
 	w := b.claim(id, "site")
 	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Validator: `"v"`, Size: 30}))
 	journaled := &blob.Checkpoint{Parts: parts(w, 0, 10, 10), Offset: 20, SHA256: []byte("state")}
-	require.NoError(t, b.ledger.JournalTask(b.ctx, w.Lease, journaled, true))
+	require.NoError(t, b.ledger.JournalTask(b.ctx, w, journaled, true))
 	require.True(t, b.fail(w, backup.Permanent(errTest, "look")).Final)
 	b.requireState(id, backup.StateFailed, states{"db": backup.TaskDone, "mail": backup.TaskCanceled, "site": backup.TaskFailed})
 	require.Equal(t, &backup.Failure{Class: backup.ClassPermanent, Message: "site: it broke", Hint: "look"}, b.get(id).Failure)
@@ -54,6 +54,8 @@ func TestRetryFailed(t *testing.T) {
 	require.ErrorContains(t, err, "another River job is responsible", "the old job has nothing to do any more")
 
 	w = b.claim(id, "site")
+	require.NotZero(t, w.Checkpoint.StagedAt)
+	w.Checkpoint.StagedAt = time.Time{}
 	require.Equal(t, journaled, w.Checkpoint)
 	require.Equal(t, `"v"`, w.Validator)
 	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Resumed: true, Validator: `"v"`, Size: 30}))

@@ -11,15 +11,26 @@ import (
 const backupColumns = `b.id, b.user_id, b.site_id, b.state, b.providers, b.labels, b.continue_on_failure,
 	b.created_at, b.started_at, b.finished_at, b.cancel_requested_at, b.next_attempt_at,
 	b.error_class, b.error, b.error_hint, coalesce(b.manifest_key, ''),
-	b.open_tasks, b.failed_tasks, b.event_seq, b.river_job_id, b.failures, b.generation, b.lease_token`
+	coalesce(b.max_size, 0), b.open_tasks, b.failed_tasks, b.event_seq, b.river_job_id, b.failures, b.generation, b.lease_token`
 
-func scanBackup(row pgx.CollectableRow) (*Backup, error) {
+func scanBackup(row pgx.CollectableRow) (*Backup, error) { return scanBackupAnd(row) }
+
+// scanStarted also scans how many other backups the user has open.
+func scanStarted(row pgx.CollectableRow) (*Backup, error) {
+	var older int
+	b, err := scanBackupAnd(row, &older)
+	b.older = older
+	return b, err
+}
+
+func scanBackupAnd(row pgx.CollectableRow, more ...any) (*Backup, error) {
 	var b Backup
 	var f failureColumns
-	err := row.Scan(&b.ID, &b.UserID, &b.SiteID, &b.State, &b.Providers, &b.Labels, &b.ContinueOnFailure,
+	err := row.Scan(append([]any{&b.ID, &b.UserID, &b.SiteID, &b.State, &b.Providers, &b.Labels, &b.ContinueOnFailure,
 		&b.CreatedAt, &b.StartedAt, &b.FinishedAt, &b.CancelRequestedAt, &b.NextAttemptAt,
 		&f.class, &f.message, &f.hint, &b.ManifestKey,
-		&b.openTasks, &b.failedTasks, &b.eventSeq, &b.riverJobID, &b.failures, &b.generation, &b.leaseToken)
+		&b.MaxSize, &b.openTasks, &b.failedTasks, &b.eventSeq, &b.riverJobID, &b.failures, &b.generation, &b.leaseToken,
+	}, more...)...)
 	b.Failure = f.failure()
 	if b.State != StateDone {
 		b.ManifestKey = "" // it may not be there yet
@@ -30,7 +41,8 @@ func scanBackup(row pgx.CollectableRow) (*Backup, error) {
 const taskColumns = `t.id, t.backup_id, t.provider, t.state, t.failures, t.next_attempt_at, t.started_at, t.finished_at,
 	t.error_class, t.error, t.error_hint, t.received_bytes, t.stored_bytes, t.stored_parts, t.announced_size,
 	t.object_key, t.content_type, coalesce(t.size, 0), t.sha256, coalesce(t.proof, ''), t.capture_started_at, t.capture_finished_at,
-	t.river_job_id, t.lease_token, t.lease_worker, t.upload_id, t.validator, t.hash_state`
+	t.river_job_id, t.lease_token, t.upload_id, t.validator, t.hash_state,
+	t.attempts, t.rate, t.cursor, t.staged_at, t.from_bytes, t.progress_bytes, now() - coalesce(t.progress_at, t.started_at)`
 
 func scanTask(row pgx.CollectableRow) (*Task, error) {
 	var t Task
@@ -38,7 +50,8 @@ func scanTask(row pgx.CollectableRow) (*Task, error) {
 	err := row.Scan(&t.ID, &t.BackupID, &t.Provider, &t.State, &t.failures, &t.NextAttemptAt, &t.StartedAt, &t.FinishedAt,
 		&f.class, &f.message, &f.hint, &t.ReceivedBytes, &t.StoredBytes, &t.StoredParts, &t.AnnouncedSize,
 		&t.ObjectKey, &t.ContentType, &t.Size, &t.SHA256, &t.Proof, &t.CaptureStartedAt, &t.CaptureFinishedAt,
-		&t.riverJobID, &t.leaseToken, &t.leaseWorker, &t.uploadID, &t.validator, &t.hashState)
+		&t.riverJobID, &t.leaseToken, &t.uploadID, &t.validator, &t.hashState,
+		&t.Attempts, &t.Rate, &t.cursor, &t.stagedAt, &t.fromBytes, &t.progressBytes, &t.age)
 	t.Failure = f.failure()
 	if t.Attempt = t.failures; t.StartedAt != nil && t.State != TaskFailed {
 		t.Attempt++

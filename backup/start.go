@@ -39,6 +39,10 @@ type StartParams struct {
 	// one.
 	IdempotencyKey string
 
+	// MaxSize is the most bytes that the exports together may have. 0, or more than
+	// Config.MaxSize, means that one.
+	MaxSize int64
+
 	source *sourceJob
 }
 
@@ -126,24 +130,25 @@ func (c *Client) insertBackup(ctx context.Context, tx pgx.Tx, p *StartParams) (b
 	}
 	args := pgx.StrictNamedArgs{
 		"id": newID(), "user": p.UserID, "site": p.SiteID, "providers": nilIfEmpty(p.Providers), "labels": labels(p.Labels),
-		"continue": p.ContinueOnFailure, "key": p.IdempotencyKey, "job": (*int64)(nil), "job_at": (*time.Time)(nil), "data": data,
+		"continue": p.ContinueOnFailure, "key": p.IdempotencyKey, "max_size": lower(p.MaxSize, c.cfg.MaxSize), "job": (*int64)(nil), "job_at": (*time.Time)(nil), "data": data,
 	}
 	if p.source != nil {
 		args["job"], args["job_at"] = &p.source.id, &p.source.createdAt
 	}
 	rows, err := tx.Query(ctx, c.sql(`
 		WITH b AS (
-			INSERT INTO {{schema}}.backup (id, user_id, site_id, providers, labels, continue_on_failure, idempotency_key,
+			INSERT INTO {{schema}}.backup (id, user_id, site_id, providers, labels, continue_on_failure, idempotency_key, max_size,
 				source_job_id, source_job_created_at, river_job_id, event_seq)
-			VALUES (@id, @user, @site, @providers, @labels, @continue, nullif(@key, ''), @job, @job_at, @job, 1)
+			VALUES (@id, @user, @site, @providers, @labels, @continue, nullif(@key, ''), nullif(@max_size::bigint, 0), @job, @job_at, @job, 1)
 			ON CONFLICT DO NOTHING RETURNING *
 		), e AS (
 			INSERT INTO {{schema}}.backup_event (backup_id, seq, name, data) SELECT id, 1, 'UploadJobCreated', @data FROM b
-		) SELECT `+backupColumns+` FROM b`), args)
+		) SELECT `+backupColumns+`, (SELECT count(*) FROM (SELECT FROM {{schema}}.backup o
+			WHERE o.user_id = @user AND o.state IN ('pending', 'running', 'sealing') LIMIT 16) o) FROM b`), args)
 	if err != nil {
 		return nil, false, fmt.Errorf("insert backup: %w", err)
 	}
-	b, err = pgx.CollectOneRow(rows, scanBackup)
+	b, err = pgx.CollectOneRow(rows, scanStarted)
 	if isNoRows(err) {
 		b, err = c.existing(ctx, tx, p)
 		return b, false, err
@@ -183,7 +188,7 @@ func (c *Client) insertPlanJobs(ctx context.Context, tx pgx.Tx, bs []*Backup) er
 	}
 	params := make([]river.InsertManyParams, len(bs))
 	for i, b := range bs {
-		params[i] = c.planJob(b)
+		params[i] = c.planJob(b, rankOf(b.older))
 	}
 	res, err := c.river.InsertManyTx(ctx, tx, params)
 	if err != nil {

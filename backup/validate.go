@@ -38,6 +38,9 @@ func (c *Client) validateStart(p *StartParams) error {
 	if len(p.IdempotencyKey) > maxIdempotencyKey || !printable(p.IdempotencyKey) {
 		return &FieldError{"idempotencyKey", "must have at most 255 bytes and no control characters"}
 	}
+	if p.MaxSize < 0 {
+		return &FieldError{"sizeLimit", "must not be negative"}
+	}
 	return validateLabels(p.Labels)
 }
 

@@ -41,7 +41,7 @@ type Progress struct {
 type Task struct {
 	Provider      string     `json:"provider" doc:"The provider's name." example:"site"`
 	Status        string     `json:"status" enum:"pending,running,done,failed,canceled" example:"running"`
-	Attempt       int        `json:"attempt" doc:"Counts from 1 when the export first runs. Workers that died and waits that the source asked for don't count." example:"1"`
+	Attempt       int        `json:"attempt" doc:"Number of the present or next attempt among those that count against the limit. Workers that died and waits that the source asked for don't count, and the count begins again when a resumed attempt comes further." example:"1"`
 	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty" doc:"When it is tried again."`
 	StartedAt     *time.Time `json:"startedAt,omitempty"`
 	FinishedAt    *time.Time `json:"finishedAt,omitempty"`

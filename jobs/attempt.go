@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
 )
@@ -17,8 +20,12 @@ type attempt struct {
 	work     *backup.TaskWork
 	held     *held
 
+	jobID int64
+
 	proof     backup.Proof
+	size      int64     // of the export, as announced; or -1
 	announced time.Time // when the last event of stored parts was written
+	shown     time.Time // when progress was last written to the River job
 }
 
 // export streams the export into staged parts, proves its end, and passes the
@@ -53,12 +60,12 @@ func (a *attempt) export(ctx context.Context) (*blob.Content, error) {
 // checkpoint is the journal, if the store still has what it lists and the
 // source may be able to go on behind it.
 func (a *attempt) checkpoint(ctx context.Context) (*blob.Checkpoint, error) {
-	if a.work.Checkpoint == nil || a.work.Validator == "" {
+	if a.work.Checkpoint == nil || (a.work.Validator == "" && a.work.Cursor == "") {
 		return nil, nil //nolint:nilnil // begin at the first byte
 	}
 	ok, err := blob.Resumable(ctx, a.w.store, a.work.Task.ObjectKey, a.work.Checkpoint)
 	if err != nil {
-		return nil, backup.Retryable(fmt.Errorf("list staged parts: %w", err), "look at the store")
+		return nil, storeFailed(fmt.Errorf("list staged parts: %w", err))
 	}
 	if !ok {
 		return nil, nil //nolint:nilnil // begin at the first byte
@@ -74,7 +81,7 @@ func (a *attempt) open(ctx context.Context, checkpoint *blob.Checkpoint) (*backu
 		BackupID: a.work.BackupID, UserID: a.work.Backup.UserID, SiteID: a.work.Backup.SiteID, Provider: a.provider.Name,
 	}
 	if checkpoint != nil {
-		req.Offset, req.Validator = checkpoint.Offset, a.work.Validator
+		req.Offset, req.Validator, req.Cursor = checkpoint.Offset, a.work.Validator, a.work.Cursor
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(a.provider.OpenTimeout, func() { cancel(errOpenTimeout) })
@@ -84,7 +91,7 @@ func (a *attempt) open(ctx context.Context, checkpoint *blob.Checkpoint) (*backu
 		err = backup.Permanent(errors.New("open export: the provider returned none, and no error"), "this is a bug of the provider")
 	}
 	if err == nil {
-		if err = a.admit(ex, req.Offset); err != nil {
+		if err = a.admit(ex, req); err != nil {
 			_ = ex.Body.Close() // nothing was read
 		}
 	} else if errors.Is(context.Cause(ctx), errOpenTimeout) {
@@ -98,12 +105,16 @@ func (a *attempt) open(ctx context.Context, checkpoint *blob.Checkpoint) (*backu
 }
 
 // admit looks at what the source announced, before a byte is read.
-func (a *attempt) admit(ex *backup.Export, asked int64) error {
-	if ex.Offset != 0 && ex.Offset != asked {
-		return backup.Permanent(fmt.Errorf("open export: asked for offset %d and got %d", asked, ex.Offset), "the provider resumes at the wrong offset")
+func (a *attempt) admit(ex *backup.Export, req *backup.ExportRequest) error {
+	if ex.Offset != 0 && ex.Offset != req.Offset {
+		return backup.Permanent(fmt.Errorf("open export: asked for offset %d and got %d", req.Offset, ex.Offset), "the provider resumes at the wrong offset")
 	}
+	if ex.Offset != 0 && ex.Validator != req.Validator {
+		return &notProvenError{backup.Retryable(fmt.Errorf("open export: what was resumed has the validator %q, what is stored %q", ex.Validator, req.Validator), "the export begins again")}
+	}
+	a.size = max(ex.Size, -1)
 	if limit := a.provider.MaxSize; limit > 0 && ex.Size > limit {
-		return backup.Permanent(fmt.Errorf("open export: announced %d bytes, the limit is %d", ex.Size, limit), "raise the provider's maximum size, or make the export smaller")
+		return backup.TooLarge("export", limit, ex.Size, ex.Offset)
 	}
 	return nil
 }
@@ -130,13 +141,24 @@ func (a *attempt) record(ctx context.Context, ex *backup.Export, resumed bool, t
 
 func (a *attempt) stage(ctx context.Context, ex *backup.Export, checkpoint *blob.Checkpoint) (*blob.Content, error) {
 	cfg := &a.w.cfg
+	limit := a.provider.MaxSize
+	if of := a.work.Backup.MaxSize; of > 0 && (limit == 0 || of < limit) {
+		limit = of
+	}
 	content, err := blob.Stage(ctx, a.w.store, a.work.Task.ObjectKey, ex.Body, &blob.UploadOptions{
 		UploadID: a.work.UploadID, Token: a.work.Token,
 		PartSize: cfg.PartSize, Concurrency: cfg.Concurrency, Buffers: a.w.buffers,
 		Resume: checkpoint, Journal: a.journal, JournalBytes: cfg.JournalBytes, JournalInterval: cfg.JournalInterval,
-		MaxSize: a.provider.MaxSize, StallTimeout: a.provider.StallTimeout,
+		MaxSize: limit, StallTimeout: a.provider.StallTimeout, Cursor: ex.Cursor,
 		Progress: a.held.received.Store,
 	})
+	if over := new(blob.LimitError); errors.As(err, &over) {
+		what := "export"
+		if limit != a.provider.MaxSize {
+			what = "backup"
+		}
+		return nil, backup.TooLarge(what, over.Limit, a.size, over.Received)
+	}
 	return content, classifyStage(err)
 }
 
@@ -149,30 +171,70 @@ func (a *attempt) journal(ctx context.Context, c *blob.Checkpoint) error {
 	if announce {
 		a.announced = at
 	}
-	return a.w.ledger.JournalTask(ctx, a.work.Lease, c, announce)
+	if err := a.w.ledger.JournalTask(ctx, a.work, c, announce); err != nil {
+		return err
+	}
+	if at.Sub(a.shown) >= showEvery {
+		a.shown = at
+		a.show(ctx, c)
+	}
+	return nil
+}
+
+// showEvery is how often a task's progress is written to its River job, which
+// writes the whole job anew.
+const showEvery = 10 * time.Second
+
+// show writes the progress to the River job, where operators see it.
+func (a *attempt) show(ctx context.Context, c *blob.Checkpoint) {
+	out := progressOutput{StoredBytes: c.Offset, Object: a.work.Task.ObjectKey}
+	if a.size >= 0 {
+		out.AnnouncedSize = &a.size
+	}
+	client, err := river.ClientFromContextSafely[pgx.Tx](ctx)
+	if err == nil {
+		_, err = client.JobUpdate(ctx, a.jobID, &river.JobUpdateParams{Output: out})
+	}
+	if err != nil && ctx.Err() == nil {
+		a.w.cfg.Logger.WarnContext(ctx, "show progress", "job", a.jobID, "error", err)
+	}
+}
+
+// progressOutput is what operators see on the River job while it runs.
+type progressOutput struct {
+	StoredBytes   int64  `json:"stored_bytes"`
+	AnnouncedSize *int64 `json:"announced_size,omitempty"`
+	Object        string `json:"object"` // its key in the store, when it will be there
 }
 
 // classifyStage gives the engine's errors their class and hint.
 func classifyStage(err error) error {
-	var limit *blob.LimitError
 	var store *blob.StoreError
 	var source *blob.SourceError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &limit):
-		return backup.Permanent(err, "raise the provider's maximum size, or make the export smaller")
 	case errors.Is(err, blob.ErrTooManyParts):
 		return backup.Permanent(err, "use larger parts")
 	case errors.Is(err, blob.ErrStalled):
 		return backup.Retryable(err, "the source sends nothing; look at it")
 	case errors.As(err, &store):
-		return backup.Retryable(err, "look at the store")
+		return storeFailed(err)
 	case errors.As(err, &source):
 		return sourceFailed(err)
 	default:
 		return err
 	}
+}
+
+// storeFailed classes an error of the store: it may have said how long it wants
+// to be left alone.
+func storeFailed(err error) error {
+	var throttled *blob.ThrottledError
+	if errors.As(err, &throttled) {
+		return backup.RetryAfter(err, throttled.After, "the store limits requests: run fewer tasks at once, or raise the account's limits")
+	}
+	return backup.Retryable(err, "look at the store")
 }
 
 // sourceFailed keeps the class that the provider gave, and else says that the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
@@ -19,6 +20,12 @@ type Config struct {
 	// WorkerID names this process to operators. Defaults to the host's name, the
 	// process id and a random suffix.
 	WorkerID string
+
+	// StableID stays the same when the process is restarted, and is no other
+	// process's: the name of a StatefulSet's pod, say. A process that was killed
+	// and comes up again then takes its own tasks back at once, see TakeBack. It is
+	// not the id of the River client. Defaults to none.
+	StableID string
 
 	// PartSize is the size in bytes of the parts that exports are cut into. It
 	// doubles every 10,000 parts, so that an object may have terabytes. Between
@@ -48,6 +55,10 @@ type Config struct {
 	JournalBytes    int64
 	JournalInterval time.Duration
 
+	// MaxTasks is how many tasks, of whatever providers, the process runs at once;
+	// 0 sets no limit beside each provider's MaxWorkers.
+	MaxTasks int
+
 	// ControlWorkers is how many backups are planned or sealed at once. Defaults
 	// to 10.
 	ControlWorkers int
@@ -61,6 +72,9 @@ type Config struct {
 }
 
 func (c *Config) defaults(client *backup.Client) error {
+	if c.StableID != "" && c.WorkerID == "" {
+		c.WorkerID = provisional(c.StableID)
+	}
 	if c.WorkerID == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -88,6 +102,8 @@ func (c *Config) defaults(client *backup.Client) error {
 
 func (c *Config) validate() error {
 	switch {
+	case c.StableID != "" && c.WorkerID == c.StableID:
+		return errors.New("WorkerID must not be StableID: it is the name while another process has that")
 	case c.PartSize < 64<<10 || c.PartSize > 4000<<20:
 		return errors.New("PartSize must be between 64 KiB and 4,000 MiB")
 	case c.Concurrency < 1 || c.Concurrency > 64:
@@ -100,6 +116,8 @@ func (c *Config) validate() error {
 		return errors.New("Heartbeat must be at most a third of LeaseDuration")
 	case c.JournalBytes < 1 || c.JournalInterval < 10*time.Millisecond:
 		return errors.New("JournalBytes must be positive and JournalInterval at least 10 milliseconds")
+	case c.MaxTasks < 0:
+		return errors.New("MaxTasks must not be negative")
 	case c.ControlWorkers < 1 || c.ControlWorkers > 10_000:
 		return errors.New("ControlWorkers must be between 1 and 10,000")
 	case c.StepAttempts < 1:
@@ -111,13 +129,15 @@ func (c *Config) validate() error {
 // Workers are the workers of one process, and what they share: the heartbeat
 // of their leases and the budget of their buffers.
 type Workers struct {
-	cfg     Config
-	client  *backup.Client
-	ledger  *backup.Ledger
-	store   blob.Store
-	heart   *heart
-	buffers *blob.Buffers
-	running running
+	cfg      Config
+	client   *backup.Client
+	ledger   *backup.Ledger
+	store    blob.Store
+	heart    *heart
+	buffers  *blob.Buffers
+	running  running
+	identity identity
+	tasks    *semaphore.Weighted // room for Config.MaxTasks; nil: no limit
 
 	// passed is called with the name of each step behind which a crash must do
 	// no harm. Tests crash there.
@@ -146,12 +166,16 @@ func New(client *backup.Client, cfg *Config) (*Workers, error) {
 		return nil, err
 	}
 	w.heart = newHeart(w.ledger, w.cfg.Heartbeat, w.cfg.LeaseDuration, w.cfg.Logger)
+	w.identity.set(w.cfg.WorkerID)
 	w.buffers = blob.NewBuffers(w.cfg.BufferBudget)
+	if w.cfg.MaxTasks > 0 {
+		w.tasks = semaphore.NewWeighted(int64(w.cfg.MaxTasks))
+	}
 	return w, nil
 }
 
 func (w *Workers) claim(jobID int64) backup.ClaimParams {
-	return backup.ClaimParams{JobID: jobID, Worker: w.cfg.WorkerID, Duration: w.cfg.LeaseDuration}
+	return backup.ClaimParams{JobID: jobID, Worker: w.identity.get(), Duration: w.cfg.LeaseDuration}
 }
 
 func (w *Workers) stepPolicy() backup.RetryPolicy {

@@ -35,8 +35,14 @@ type heartRun struct {
 type held struct {
 	backup.Lease
 	received atomic.Int64
+	speed    speed // under heart.mu
 	cancel   context.CancelCauseFunc
 	until    time.Time // the lease ends no earlier than this; under heart.mu
+}
+
+// last is what the worker knows of the lease when it ends.
+func (l *held) last() backup.Beat {
+	return backup.Beat{Lease: l.Lease, ReceivedBytes: l.received.Load()}
 }
 
 func newHeart(ledger *backup.Ledger, interval, lease time.Duration, logger *slog.Logger) *heart {
@@ -128,8 +134,11 @@ func (h *heart) beats() []backup.Beat {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	beats := make([]backup.Beat, 0, len(h.held))
+	at := now()
 	for _, l := range h.held {
-		beats = append(beats, backup.Beat{Lease: l.Lease, ReceivedBytes: l.received.Load()})
+		b := l.last()
+		b.Rate = l.speed.update(at, b.ReceivedBytes)
+		beats = append(beats, b)
 	}
 	return beats
 }

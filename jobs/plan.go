@@ -70,8 +70,11 @@ func (p *planWorker) plan(ctx context.Context, work *backup.StepWork) error {
 			return backup.Permanent(fmt.Errorf("provider %q is not configured", name), "configure it where the workers run, or ask for others")
 		}
 	}
-	err := p.w.ledger.FinishPlan(ctx, work.Lease, providers)
+	exports, err := p.size(ctx, work.Backup, providers)
 	if err != nil {
+		return err
+	}
+	if err := p.w.ledger.FinishPlan(ctx, work.Lease, exports); err != nil {
 		return err
 	}
 	p.w.passed("plan")

@@ -31,7 +31,7 @@ func (r *reconcileWorker) Work(ctx context.Context, _ *river.Job[backup.Reconcil
 		return err
 	}
 	if done != (backup.Reconciled{}) {
-		r.w.cfg.Logger.InfoContext(ctx, "reconciled", "requeued", done.Requeued, "canceled", done.Canceled)
+		r.w.cfg.Logger.InfoContext(ctx, "reconciled", "requeued", done.Requeued, "canceled", done.Canceled, "admitted", done.Admitted)
 	}
 	return river.RecordOutput(ctx, done)
 }

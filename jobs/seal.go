@@ -48,7 +48,7 @@ func (s *sealWorker) seal(ctx context.Context, work *backup.StepWork) error {
 		if errors.Is(err, blob.ErrConflict) {
 			return backup.Permanent(fmt.Errorf("write manifest: %w", err), "something else wrote to the manifest's key; look at who has access to the store")
 		}
-		return backup.Retryable(fmt.Errorf("write manifest: %w", err), "look at the store")
+		return storeFailed(fmt.Errorf("write manifest: %w", err))
 	}
 	s.w.passed("seal")
 	if err := s.w.ledger.FinishSeal(ctx, work.Lease); err != nil {

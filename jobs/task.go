@@ -34,23 +34,37 @@ type taskOutput struct {
 	Proof  backup.Proof `json:"proof"`
 }
 
+// waitOutput is what operators see on a River job that found no room. The task
+// gets another one.
+type waitOutput struct {
+	Waits string `json:"waits"`
+}
+
 // Work makes one attempt at a task.
 func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	job.Args.retryAt = newRetryAt()
 	if outdated(job.Args.Version) {
 		return river.JobSnooze(untilUpdated)
 	}
+	if !t.w.enter(ctx) {
+		return river.JobSnooze(processFull)
+	}
+	defer t.w.leave()
 	claimedAt := now()
 	cctx, cancel := context.WithTimeout(ctx, t.w.cfg.LeaseDuration)
 	defer cancel()
 	work, err := t.w.ledger.ClaimTask(cctx, job.Args.TaskArgs, t.w.claim(job.ID))
+	if waits := new(backup.WaitError); errors.As(err, &waits) {
+		return river.RecordOutput(ctx, waitOutput{Waits: waits.Reason})
+	}
 	if err != nil {
 		return t.w.unclaimed(err)
 	}
+	defer t.w.admit(ctx)
 	leased, held := t.w.heart.hold(ctx, work.Lease, claimedAt)
 	defer t.w.heart.drop(held)
 
-	a := &attempt{w: t.w, provider: t.provider, work: work, held: held}
+	a := &attempt{w: t.w, provider: t.provider, work: work, held: held, jobID: job.ID}
 	var out *taskOutput
 	err = t.w.guarded(ctx, func() (err error) {
 		out, err = a.run(leased)
@@ -60,22 +74,22 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 		return river.RecordOutput(ctx, out)
 	}
 	if ok, err := t.w.interrupted(ctx, leased, err, work.BackupID, job.ID, func(ctx context.Context) error {
-		return t.w.ledger.ReleaseTask(ctx, work.Lease)
+		return t.w.ledger.ReleaseTask(ctx, held.last())
 	}); ok {
 		return err
 	}
-	return t.fail(leased, work, err, job.Args.retryAt)
+	return t.fail(leased, held.last(), err, job.Args.retryAt)
 }
 
 // fail records an attempt that failed.
-func (t *taskWorker) fail(ctx context.Context, work *backup.TaskWork, err error, retry retryAt) error {
+func (t *taskWorker) fail(ctx context.Context, last backup.Beat, err error, retry retryAt) error {
 	cause := backup.Classify(err)
 	record := t.w.ledger.FailTask
 	if errors.Is(err, errContentLost) || errors.Is(err, errNotProven) {
 		record = t.w.ledger.LoseTask // whatever is stored isn't to be gone on from
 	}
 	policy := backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}
-	out, rerr := record(ctx, work.Lease, cause, policy)
+	out, rerr := record(ctx, last, cause, policy)
 	if errors.Is(rerr, backup.ErrLeaseLost) {
 		return river.JobSnooze(t.w.cfg.LeaseDuration)
 	}
@@ -129,6 +143,6 @@ func (a *attempt) commit(ctx context.Context, content *blob.Content) error {
 	case errors.As(err, &mismatch):
 		return backup.Permanent(err, "the store doesn't hold what was sent to it; look at it before anything else")
 	default:
-		return backup.Retryable(fmt.Errorf("commit object: %w", err), "look at the store")
+		return storeFailed(fmt.Errorf("commit object: %w", err))
 	}
 }

@@ -79,7 +79,7 @@ func TestDumpRecordsEachVersionAsItGoes(t *testing.T) {
 			}
 			before := 0
 			if to == migrations.DirectionDown {
-				before = riverVersions + 1
+				before = riverVersions + ourVersions
 			}
 			for i, version := range strings.SplitAfter(dump(t, nil, to), "\nCOMMIT;\n") {
 				if version == "" {

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) { envtest.Main(m) }
 // riverVersions is how many migrations River v0.51 has.
 const riverVersions = 8
 
+// ourVersions is how many of our own there are.
+const ourVersions = 2
+
 // connect returns a pool of at most max connections to a database.
 func connect(t *testing.T, url string, max int32, tracer pgx.QueryTracer) *pgxpool.Pool {
 	t.Helper()

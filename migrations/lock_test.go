@@ -59,7 +59,7 @@ func TestLockTimeoutNamesTheHolder(t *testing.T) {
 	require.EqualError(t, err, fmt.Sprintf(`wait for migration lock of schema "backup": not got in 1ns, server process %d has it`, pid))
 	_, err = migrations.Down(t.Context(), pool, config, nil)
 	require.ErrorContains(t, err, "wait for migration lock")
-	require.Len(t, up(t, pool, in("other")), riverVersions+1, "another schema has another lock")
+	require.Len(t, up(t, pool, in("other")), riverVersions+ourVersions, "another schema has another lock")
 }
 
 // The lock's transaction stays idle while a migration runs. Servers that end
@@ -91,9 +91,10 @@ func TestLockIsReleased(t *testing.T) {
 	pool := database(t)
 	up(t, pool, in("backup"))
 	requireFree(t, pool)
-	_, err := migrations.UpFrom(t.Context(), broken(), pool, in("backup"))
+	failed := database(t)
+	_, err := migrations.UpFrom(t.Context(), broken(), failed, in("backup"))
 	require.Error(t, err)
-	requireFree(t, pool)
+	requireFree(t, failed)
 }
 
 func requireFree(t *testing.T, pool *pgxpool.Pool) {

@@ -21,7 +21,7 @@ func TestStatus(t *testing.T) {
 	require.Empty(t, empty.River.Applied)
 	require.Empty(t, empty.Backup.Applied)
 	require.Len(t, empty.River.Pending, riverVersions)
-	require.Equal(t, []migrations.Version{{Version: 1, Name: "initial"}}, empty.Backup.Pending)
+	require.Equal(t, []migrations.Version{{Version: 1, Name: "initial"}, {Version: 2, Name: "engine"}}, empty.Backup.Pending)
 
 	up(t, pool, in("backup"))
 	full := status()
@@ -29,7 +29,7 @@ func TestStatus(t *testing.T) {
 	require.Empty(t, full.Backup.Pending)
 	require.Len(t, full.River.Applied, riverVersions)
 	require.Equal(t, "initial schema", full.River.Applied[1].Name)
-	require.Len(t, full.Backup.Applied, 1)
+	require.Len(t, full.Backup.Applied, ourVersions)
 	require.Equal(t, "initial", full.Backup.Applied[0].Name)
 	for _, v := range append(full.River.Applied, full.Backup.Applied...) {
 		require.False(t, v.AppliedAt.IsZero(), "%+v", v)
@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 
 	err := validate()
 	require.ErrorIs(t, err, migrations.ErrPending)
-	require.EqualError(t, err, `database is not migrated: schema "backup" lacks migrations river 1, 2, 3, 4, 5, 6, 7, 8 and backup 1: run "backupd migrate up"`)
+	require.EqualError(t, err, `database is not migrated: schema "backup" lacks migrations river 1, 2, 3, 4, 5, 6, 7, 8 and backup 1, 2: run "backupd migrate up"`)
 
 	up(t, pool, in("backup"))
 	require.NoError(t, validate())
@@ -66,21 +66,21 @@ func TestValidate(t *testing.T) {
 	up(t, pool, in("backup"))
 
 	exec(t, pool, `DELETE FROM backup.backup_migration`)
-	require.EqualError(t, validate(), `database is not migrated: schema "backup" lacks migrations backup 1: run "backupd migrate up"`)
+	require.EqualError(t, validate(), `database is not migrated: schema "backup" lacks migrations backup 1, 2: run "backupd migrate up"`)
 }
 
 func TestNewerDatabaseIsValid(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
 	up(t, pool, in("backup"))
-	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (2, 'later');
+	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (3, 'later');
 		INSERT INTO backup.river_migration (line, version) VALUES ('main', 9), ('pro', 1)`)
 	require.NoError(t, migrations.Validate(t.Context(), pool, in("backup")))
 	require.Empty(t, up(t, pool, in("backup")))
 
 	report, err := migrations.Status(t.Context(), pool, in("backup"))
 	require.NoError(t, err)
-	require.Equal(t, "later", report.Backup.Applied[1].Name)
+	require.Equal(t, "later", report.Backup.Applied[ourVersions].Name)
 	require.Len(t, report.River.Applied, 9, "other lines of River are none of ours")
 	require.Empty(t, report.River.Applied[8].Name)
 }

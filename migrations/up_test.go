@@ -54,7 +54,7 @@ func requireOnce(t *testing.T, n int, shared bool) {
 			times[a]++
 		}
 	}
-	require.Len(t, times, riverVersions+1)
+	require.Len(t, times, riverVersions+ourVersions)
 	for a, count := range times {
 		require.Equal(t, 1, count, "%+v", a)
 	}
@@ -65,7 +65,7 @@ func TestUpReturnsRiverThenOurs(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
 	applied := up(t, pool, nil)
-	require.Len(t, applied, riverVersions+1)
+	require.Len(t, applied, riverVersions+ourVersions)
 	for i, a := range applied[:riverVersions] {
 		require.Equal(t, migrations.LineRiver, a.Line)
 		require.Equal(t, i+1, a.Version)
@@ -79,7 +79,7 @@ func TestSchemasOfOneDatabase(t *testing.T) {
 	pool := database(t)
 	up(t, pool, in("one"))
 	require.ErrorIs(t, migrations.Validate(t.Context(), pool, in("two")), migrations.ErrPending)
-	require.Len(t, up(t, pool, in("two")), riverVersions+1)
+	require.Len(t, up(t, pool, in("two")), riverVersions+ourVersions)
 
 	_, err := migrations.Down(t.Context(), pool, in("one"), &migrations.DownOptions{All: true, RiverToo: true})
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestUpInSchemaThatRiverHasAlready(t *testing.T) {
 	require.NoError(t, err)
 	exec(t, pool, `INSERT INTO app.river_job (kind, args) VALUES ('host', '{}')`)
 
-	require.Equal(t, []migrations.Applied{{Line: migrations.LineBackup, Version: 1, Name: "initial"}}, up(t, pool, in("app")))
+	require.Equal(t, []migrations.Applied{{Line: migrations.LineBackup, Version: 1, Name: "initial"}, {Line: migrations.LineBackup, Version: 2, Name: "engine"}}, up(t, pool, in("app")))
 	var jobs int
 	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM app.river_job`).Scan(&jobs))
 	require.Equal(t, 1, jobs, "the host's job is still there")
@@ -119,7 +119,7 @@ func TestUpWithoutRightToCreateSchemas(t *testing.T) {
 	require.ErrorContains(t, err, `create schema "backup": `)
 
 	exec(t, owner, fmt.Sprintf(`CREATE SCHEMA backup AUTHORIZATION %q`, role))
-	require.Len(t, up(t, poor, in("backup")), riverVersions+1)
+	require.Len(t, up(t, poor, in("backup")), riverVersions+ourVersions)
 }
 
 func dropRole(t *testing.T, db, role string) {

@@ -1,0 +1,81 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// LockWorkerID is the statement that takes the session-level advisory lock of a
+// stable worker id, and says whether that was possible: no other session has it.
+const LockWorkerID = `SELECT pg_try_advisory_lock(hashtextextended('sitebackup worker ' || $1 || ' ' || $2, 0))`
+
+// leasedBy selects what a worker holds a lease on.
+const leasedBy = `SELECT backup_id::text, id::text FROM {{schema}}.backup_task WHERE lease_worker = @worker AND lease_token IS NOT NULL
+	UNION ALL SELECT id::text, '' FROM {{schema}}.backup WHERE lease_worker = @worker AND lease_token IS NOT NULL AND state IN ('pending', 'sealing')`
+
+// TakeBack ends the leases that an earlier process of the worker's name left
+// behind when it died, and gives each task a new River job, so that it goes on at
+// once. It returns how many there were. The caller must have made sure that no
+// process of that name is alive. Should one be nevertheless, it loses its leases
+// and stops: nothing is written twice.
+func (l *Ledger) TakeBack(ctx context.Context, worker string) (taken int, err error) {
+	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(leasedBy), pgx.StrictNamedArgs{"worker": worker})
+	if err != nil {
+		return 0, fmt.Errorf("find leases of worker: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (lease Lease, err error) {
+		return lease, row.Scan(&lease.BackupID, &lease.TaskID)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("find leases of worker: %w", err)
+	}
+	for _, lease := range found {
+		var did bool
+		err := l.c.inChange(ctx, lease.BackupID, func(ch *change) (err error) {
+			did, err = ch.takeBack(ctx, lease, worker)
+			return err
+		})
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return taken, err
+		}
+		if did {
+			taken++
+		}
+	}
+	return taken, nil
+}
+
+// takeBack looks again, now that the backup is locked.
+func (ch *change) takeBack(ctx context.Context, lease Lease, worker string) (bool, error) {
+	table, id := "backup_task", lease.TaskID
+	if id == "" {
+		table, id = "backup", lease.BackupID
+	}
+	var still bool
+	err := ch.tx.QueryRow(ctx, ch.c.sql(`SELECT lease_token IS NOT NULL AND lease_worker = @worker FROM {{schema}}.`+table+` WHERE id = @id FOR NO KEY UPDATE`),
+		pgx.StrictNamedArgs{"id": id, "worker": worker}).Scan(&still)
+	if err != nil || !still {
+		return false, err
+	}
+	if lease.TaskID != "" {
+		t, err := ch.task(ctx, lease.TaskID)
+		if err != nil {
+			return false, err
+		}
+		if ch.ending() && t.State == TaskRunning {
+			return true, ch.endTask(ctx, t, TaskCanceled, nil)
+		}
+		if err := ch.postponeTask(ctx, t, AttemptLost, nil, 0); err != nil {
+			return false, err
+		}
+		return true, ch.insertTaskJobs(ctx, []*Task{t})
+	}
+	_, err = ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup SET lease_token = NULL, lease_until = NULL WHERE id = @id`), pgx.StrictNamedArgs{"id": id})
+	if err != nil {
+		return false, fmt.Errorf("end lease: %w", err)
+	}
+	return true, ch.requeue(ctx, stray{BackupID: id})
+}
