@@ -81,6 +81,11 @@ func (c *child) run(ctx context.Context) error {
 		return err
 	}
 	w.passed = c.passed
+	leave, err := w.TakeBack(background)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	rc := c.river()
 	if err := w.Configure(rc); err != nil {
 		return err
