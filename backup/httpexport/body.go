@@ -16,6 +16,7 @@ type body struct {
 	digest *digester
 	left   int64 // bytes to come until the export's end, or -1 if nobody said
 	framed bool  // the response's own framing has an end mark
+	open   bool  // a part that need not be the last one: nobody said
 	read   int64
 	err    error // what ended the body; it stays
 }
@@ -41,6 +42,8 @@ func (b *body) Read(p []byte) (int, error) {
 	case b.left >= 0 && b.read > b.left:
 		n -= int(b.read - b.left)
 		b.err = b.fail(fmt.Errorf("%d bytes were announced, and more came", b.left))
+	case err == io.EOF && b.open:
+		b.err = b.fail(fmt.Errorf("a part ended, and nobody said whether the export did: %w", io.ErrUnexpectedEOF))
 	case err == io.EOF && b.read < b.left:
 		b.err = b.fail(io.ErrUnexpectedEOF)
 	case err == io.EOF:

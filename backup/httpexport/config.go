@@ -89,7 +89,8 @@ type Config struct {
 	Proxy func(*http.Request) (*url.URL, error)
 
 	// Transport makes the requests instead of the package's own, with its own
-	// timeouts, TLS and proxy. It must not decode content codings.
+	// timeouts, TLS and proxy. It must not decode content codings, nor use a
+	// connection of HTTP/1 again.
 	Transport http.RoundTripper
 }
 

@@ -104,6 +104,11 @@ func (d *digester) end() (verdict, error) {
 		if err != nil {
 			return verdict{}, fmt.Errorf("compare Repr-Digest: %w", err)
 		}
+		if d.whole && d.sha256 == nil && repr.sha256 == nil {
+			// It came in a trailer that was not announced. Over the whole export both
+			// fields have the same value.
+			repr.sha256 = content.sha256
+		}
 		if err := d.compare(&v, content, repr); err != nil {
 			return verdict{}, err
 		}

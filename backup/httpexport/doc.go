@@ -42,8 +42,8 @@
 //
 // A 206 that stops before the end of the export (RFC 9110 §15.3.7 lets a source
 // do so) ends with io.ErrUnexpectedEOF, so that the next attempt goes on behind
-// it. If such a source doesn't know the whole length, the end of its framing
-// proves nothing, and End.Framed is false.
+// it. So does one that doesn't give the whole length: the next attempt asks for
+// what follows its end, and a 416 with the length there proves it.
 //
 // A 206 or 416 need not repeat the Content-Type: Export.ContentType is then the
 // declared one, if exactly one is declared, or else empty, and the one of the
@@ -75,4 +75,10 @@
 // No timeout cuts a body: an export may take hours. The engine ends a stalled
 // one by canceling the context. On HTTP/2 a source may send up to 1 MiB ahead of
 // what is read.
+//
+// A connection of HTTP/1 is used for one request. A source that sends more than
+// it announces would otherwise have the surplus taken for its next answer, which
+// may be to a request for another user's export. The surplus itself is no part of
+// the response (RFC 9112 §6.3) and goes unseen, unless a digest tells; over HTTP/2
+// it is an error.
 package httpexport

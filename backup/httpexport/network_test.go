@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -82,6 +83,34 @@ func TestHeaderTimeoutDoesNotCutABody(t *testing.T) {
 	got, err := read(t, e)
 	require.NoError(t, err)
 	require.Equal(t, content, got)
+}
+
+// TestConnectionsOfHTTP1AreUsedOnce: what a source sends behind the length that it
+// announced could be taken for its answer to a request for another export, and
+// net/http would log it.
+func TestConnectionsOfHTTP1AreUsedOnce(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		start       func(*testing.T, http.HandlerFunc, func(*httpexport.Config)) *httpexport.Provider
+		connections int
+	}{"HTTP/1": {serve, 3}, "HTTP/2": {serveH2, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var seen []string
+			p := tt.start(t, func(w http.ResponseWriter, r *http.Request) {
+				seen = append(seen, r.RemoteAddr)
+				if r.Header.Get("Connection") != "" {
+					w.WriteHeader(http.StatusTeapot) // some servers send no chunks to those who close
+				}
+				_, _ = io.WriteString(w, content)
+			}, nil)
+			for range 3 {
+				whole(t, p, request())
+			}
+			require.Len(t, seen, 3)
+			require.Len(t, slices.Compact(seen), tt.connections)
+		})
+	}
 }
 
 func TestTLSHandshakeTimeout(t *testing.T) {

@@ -120,9 +120,8 @@ func (p *Provider) openBody(c *call, resp *http.Response, offset, size int64) (*
 	b := &body{resp: resp, digest: digest, left: -1, framed: isFramed(resp)}
 	if size >= 0 {
 		b.left = size - offset
-	} else if !whole {
-		// It may be a part of the part that was asked for: its end proves nothing.
-		b.framed = false
+	} else {
+		b.open = !whole
 	}
 	validator := validatorOf(resp.Header)
 	if !whole {

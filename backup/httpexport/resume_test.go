@@ -179,11 +179,11 @@ func TestResumeOfAShortenedPart(t *testing.T) {
 	e, err = part("*").Export(t.Context(), resumeAt(1000, `"v1"`))
 	require.NoError(t, err)
 	require.EqualValues(t, -1, e.Size)
-	_, err = read(t, e)
-	require.NoError(t, err)
-	end, err := e.End()
-	require.NoError(t, err)
-	require.Equal(t, backup.End{}, end, "nobody said that this was the rest")
+	got, err = read(t, e)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF, "nobody said that this was the rest")
+	require.Equal(t, content[1000:2000], got)
+	_, err = e.End()
+	require.Error(t, err)
 }
 
 func TestPartThatIsTooLong(t *testing.T) {

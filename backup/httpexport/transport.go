@@ -17,7 +17,7 @@ func newTransport(c *Config) *http.Transport {
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true, // it would take the length from us
 		ForceAttemptHTTP2:      true, // which a dialer of our own would turn off
-		MaxIdleConnsPerHost:    4,
+		MaxIdleConnsPerHost:    -1,   // HTTP/1 only; without the Connection: close at which some servers send no chunks
 		IdleConnTimeout:        90 * time.Second,
 		HTTP2: &http.HTTP2Config{
 			// Bounds memory; at a distance of 20 ms it still lets 50 MB/s through.
