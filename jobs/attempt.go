@@ -112,6 +112,11 @@ func (a *attempt) admit(ex *backup.Export, req *backup.ExportRequest) error {
 	if ex.Offset != 0 && ex.Validator != req.Validator {
 		return &notProvenError{backup.Retryable(fmt.Errorf("open export: what was resumed has the validator %q, what is stored %q", ex.Validator, req.Validator), "the export begins again")}
 	}
+	if before := a.work.Task.AnnouncedSize; ex.Offset > 0 && before != nil && ex.Size >= 0 && ex.Size != *before {
+		return &notProvenError{backup.Retryable(
+			fmt.Errorf("open export: announced %d bytes before and %d now, with the same validator", *before, ex.Size),
+			"the source's validators don't tell one export from another; the export begins again")}
+	}
 	a.size = max(ex.Size, -1)
 	if limit := a.provider.MaxSize; limit > 0 && ex.Size > limit {
 		return backup.TooLarge("export", limit, ex.Size, ex.Offset)
