@@ -50,6 +50,10 @@ type Config struct {
 	// ones. Defaults to refusing it.
 	AllowEncoded bool
 
+	// Pages is set for a source that sends an export in pages. Defaults to nil: one
+	// response has the whole.
+	Pages *Pages
+
 	// NoResume never asks for a part of an export. It is for sources whose
 	// answers to Range can't be trusted.
 	NoResume bool
@@ -102,6 +106,7 @@ func (c *Config) withDefaults() *Config {
 	d.ContentType = slices.Clone(c.ContentType)
 	d.AllowedRedirectHosts = slices.Clone(c.AllowedRedirectHosts)
 	d.TLS = c.TLS.Clone()
+	d.Pages = c.Pages.withDefaults()
 	d.ConnectTimeout = cmp.Or(c.ConnectTimeout, 10*time.Second)
 	d.TLSTimeout = cmp.Or(c.TLSTimeout, 10*time.Second)
 	d.HeaderTimeout = cmp.Or(c.HeaderTimeout, 60*time.Second)
@@ -134,6 +139,9 @@ func (c *Config) validate() error {
 		if err != nil || u.Host != host || u.Hostname() == "" {
 			return fmt.Errorf("AllowedRedirectHosts[%d] must be a host or host:port", i)
 		}
+	}
+	if err := c.Pages.validate(); err != nil {
+		return err
 	}
 	return validateHeader(c.Header)
 }

@@ -49,6 +49,14 @@
 // declared one, if exactly one is declared, or else empty, and the one of the
 // first attempt stands.
 //
+// # Exports in pages
+//
+// With Config.Pages an export is a row of pages, each of which names the next one:
+// in a Link with rel="next", or by an opaque mark in a header. Each page has to
+// prove its own end before the next one is asked for, and an attempt goes on behind
+// the last page that was stored whole. Nothing but the source's word says that the
+// last page is the last.
+//
 // # Which errors are worth another try
 //
 // Permanent, since the same request would get the same answer: a status of 4xx

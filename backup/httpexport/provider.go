@@ -57,6 +57,9 @@ func (p *Provider) Export(ctx context.Context, req *backup.ExportRequest) (*back
 	if err != nil {
 		return nil, err
 	}
+	if p.config.Pages != nil {
+		return p.exportPages(ctx, req, u)
+	}
 	if req.Offset > 0 && isValidator(req.Validator) && !p.config.NoResume {
 		export, err := p.export(&call{ctx: ctx, method: http.MethodGet, req: req, start: u, part: true})
 		if !errors.Is(err, errNoPart) {
@@ -113,7 +116,7 @@ func (p *Provider) openBody(c *call, resp *http.Response, offset, size int64) (*
 		return nil, err
 	}
 	whole := resp.StatusCode == http.StatusOK
-	digest, err := newDigester(resp, whole)
+	digest, err := newDigester(resp, whole, c.page)
 	if err != nil {
 		return nil, backup.Permanent(fmt.Errorf("%s: %w", describe(resp.Request), err), "The source sends digests that can't be right.")
 	}

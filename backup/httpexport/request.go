@@ -17,6 +17,7 @@ type call struct {
 	req    *backup.ExportRequest
 	start  *url.URL // whose scheme, host and port get the credential
 	part   bool     // ask for what follows req.Offset
+	page   bool     // the response is a page of the export
 }
 
 // roundTrip makes the request for u, which is c.start or where it redirected to.
