@@ -3,6 +3,7 @@ package blob
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 var (
@@ -43,6 +44,24 @@ type StoreError struct {
 func (e *StoreError) Error() string { return e.Op + ": " + e.Err.Error() }
 
 func (e *StoreError) Unwrap() error { return e.Err }
+
+// ThrottledError means that a store, or what is between, has no time for us: its
+// answer was 429, 503 or the like, again and again. A Store returns it when it
+// gives up waiting by itself, wrapped or not, so that the caller can put the work
+// off for as long as the store wants, and need not count that as a failure.
+type ThrottledError struct {
+	After time.Duration // how long the store asked to wait; 0: it didn't say
+	Err   error
+}
+
+func (e *ThrottledError) Error() string {
+	if e.After <= 0 {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%v; it asks to wait %s", e.Err, e.After)
+}
+
+func (e *ThrottledError) Unwrap() error { return e.Err }
 
 // LimitError means that a stream is longer than UploadOptions.MaxSize.
 type LimitError struct {

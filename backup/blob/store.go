@@ -42,6 +42,9 @@ const MaxKeyLen = 1024
 // may be called again after an error: what they did before does no harm then.
 // They return as soon as ctx ends. Package blobtest checks all that is said
 // here.
+//
+// A store may wait and try again by itself where it is asked to for seconds. When
+// that is of no use, or it is asked to wait longer, it returns a ThrottledError.
 type Store interface {
 	// StagePart stores one part of the object key, durably and invisibly, and
 	// checks data against part.CRC64 on arrival: ErrChecksum. Staging a part id

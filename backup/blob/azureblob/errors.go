@@ -85,7 +85,7 @@ func explain(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer):
-		return newError(answer)
+		return throttled(newError(answer), answer)
 	case errors.As(err, &request):
 		// It has the whole URL, and with it the signature.
 		return &shown{text: request.Op + " " + redact(request.URL) + ": " + oneLine(request.Err), err: request.Err}
@@ -94,6 +94,7 @@ func explain(err error) error {
 	}
 }
 
+// newError says what answer means.
 func newError(answer *azcore.ResponseError) *Error {
 	code := bloberror.Code(answer.ErrorCode)
 	e := &Error{Status: answer.StatusCode, Code: answer.ErrorCode, Hint: hints[code], err: meanings[code]}

@@ -24,11 +24,14 @@ type Options struct {
 	OpTimeout time.Duration
 
 	// MaxRetries is how often a request is sent again after a network error, a
-	// timeout, 408, 429 or 5xx; negative is never. Defaults to 6.
+	// timeout, 408, 429 or 5xx; negative is never. Defaults to 6. After a 429 or
+	// 503, what it comes to at last is a blob.ThrottledError.
 	MaxRetries int
 
 	// RetryDelay is the first pause before that. It grows exponentially, up to
-	// MaxRetryDelay. They default to 1 and 30 seconds.
+	// MaxRetryDelay. Azure's own Retry-After takes its place; if that is longer
+	// than MaxRetryDelay the request is not sent again. They default to 1 and 30
+	// seconds.
 	RetryDelay, MaxRetryDelay time.Duration
 }
 
@@ -70,14 +73,16 @@ func setDefault(d *time.Duration, otherwise time.Duration) {
 	}
 }
 
-// retries are the retry options of a call whose requests may each take try; 0 is
-// any time.
-func (o *Options) retries(ctx context.Context, try time.Duration) context.Context {
+// retries are the retry options of a call that may take whole and whose requests
+// may each take try; 0 is any time.
+func (o *Options) retries(ctx context.Context, whole, try time.Duration) context.Context {
+	p := &patience{opts: o, deadline: systemTime().Add(whole)}
 	return policy.WithRetryOptions(ctx, policy.RetryOptions{
 		MaxRetries:    int32(max(-1, min(o.MaxRetries, 1000))),
 		TryTimeout:    try,
 		RetryDelay:    o.RetryDelay,
 		MaxRetryDelay: o.MaxRetryDelay,
+		ShouldRetry:   p.again,
 	})
 }
 
@@ -85,19 +90,19 @@ func (o *Options) retries(ctx context.Context, try time.Duration) context.Contex
 func (o *Options) forPart(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
 	transfer := time.Duration(size) * time.Second / slowest
 	ctx, cancel := context.WithTimeout(ctx, o.StageTimeout+transfer)
-	return o.retries(ctx, tryTimeout+transfer), cancel
+	return o.retries(ctx, o.StageTimeout+transfer, tryTimeout+transfer), cancel
 }
 
 // forCommit bounds a call that carries a long list of parts.
 func (o *Options) forCommit(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, o.StageTimeout)
-	return o.retries(ctx, 2*tryTimeout), cancel
+	return o.retries(ctx, o.StageTimeout, 2*tryTimeout), cancel
 }
 
 // forOp bounds any other call.
 func (o *Options) forOp(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, o.OpTimeout)
-	return o.retries(ctx, tryTimeout), cancel
+	return o.retries(ctx, o.OpTimeout, tryTimeout), cancel
 }
 
 // ClientOptions returns options for a container's client that suit a Store: a

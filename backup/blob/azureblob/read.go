@@ -108,7 +108,7 @@ var errNoAnswer = errors.New("no answer in time")
 func (s *Store) download(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
 	within, cancel := context.WithCancelCause(ctx)
 	deadline := time.AfterFunc(s.opts.OpTimeout, func() { cancel(errNoAnswer) })
-	within = s.opts.retries(within, 0)
+	within = s.opts.retries(within, s.opts.OpTimeout, 0)
 	resp, err := s.client.NewBlobClient(key).DownloadStream(within, &azblob.DownloadStreamOptions{
 		Range: azblob.HTTPRange{Offset: offset, Count: max(length, 0)},
 	})
