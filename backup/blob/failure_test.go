@@ -135,6 +135,49 @@ func TestSlowSourceIsNoStall(t *testing.T) {
 	})
 }
 
+// Reads that bring nothing don't put a stall off, as a connection does that sends
+// no more than signs of life.
+func TestStallOfEmptyReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := small()
+		o.StallTimeout = time.Minute
+		body := newHang(nil)
+		start := time.Now()
+		_, err := blob.Stage(t.Context(), newMemStore(), key, &alive{hang: body}, o)
+		require.ErrorIs(t, err, blob.ErrStalled)
+		require.Equal(t, time.Minute, time.Since(start))
+
+		// As long as something comes now and then it is none.
+		body = newHang(nil)
+		start = time.Now()
+		_, err = blob.Stage(t.Context(), newMemStore(), key, &alive{hang: body, bytes: 100}, o)
+		require.ErrorIs(t, err, blob.ErrStalled)
+		require.Equal(t, 100*50*time.Second+time.Minute, time.Since(start))
+	})
+}
+
+// alive is a body whose Reads return after 25 seconds each. Each other brings a
+// byte, until there are no more.
+type alive struct {
+	*hang
+	bytes int
+	reads int
+}
+
+func (a *alive) Read(b []byte) (int, error) {
+	select {
+	case <-a.stop:
+		return 0, io.EOF
+	case <-time.After(25 * time.Second):
+	}
+	if a.reads++; a.reads%2 == 0 && a.bytes > 0 {
+		a.bytes--
+		return copy(b, "x"), nil
+	}
+	return 0, nil
+}
+
 // Only the source can stall: waiting for the store, or for memory, is no stall.
 func TestSlowStoreIsNoStall(t *testing.T) {
 	t.Parallel()

@@ -331,9 +331,24 @@ func TestEmptyPages(t *testing.T) {
 	_, err := blob.Stage(t.Context(), newMemStore(), key, readFunc(func([]byte) (int, error) { return 0, nil }), o)
 	require.ErrorIs(t, err, io.ErrNoProgress)
 
+	// Nor behind a page that fills parts of its own.
+	o = small()
+	o.Cursor = func() string { return "next" }
+	left := 3*part + 5 // one Read a part, and each is taken for a page
+	reads := 0
+	_, err = blob.Stage(t.Context(), newMemStore(), key, readFunc(func(b []byte) (int, error) {
+		n := min(len(b), left)
+		left -= n
+		if reads++; reads > 1000 {
+			return 0, io.EOF
+		}
+		return n, nil
+	}), o)
+	require.ErrorIs(t, err, io.ErrNoProgress)
+
 	// A few are passed over, and the last one's cursor counts.
 	o = small()
-	reads := 0
+	reads = 0
 	o.Cursor = func() string { return strconv.Itoa(reads) }
 	r := record(t, o)
 	_, err = blob.Stage(t.Context(), newMemStore(), key, readFunc(func(b []byte) (int, error) {

@@ -23,6 +23,7 @@ type source struct {
 	limit    int64       // received never exceeds it by more than one
 	stall    *time.Timer // closes the body; nil: no stall timeout
 	timeout  time.Duration
+	waited   time.Duration // in Reads, since the last one that brought something
 	progress func(received int64)
 	marks    marks
 }
@@ -96,10 +97,12 @@ func (s *source) read(p []byte) (int, error) {
 	if most := s.limit - s.received + 1; int64(len(p)) > most {
 		p = p[:most]
 	}
+	began := now()
 	if s.stall != nil {
-		s.stall.Reset(s.timeout)
+		s.stall.Reset(s.timeout - s.waited)
 	}
 	n, err := s.body.Read(p)
+	s.waited += now().Sub(began)
 	if s.stall != nil && !s.stall.Stop() {
 		// The body was closed under its Read, so that its error means nothing.
 		err = ErrStalled
@@ -108,6 +111,9 @@ func (s *source) read(p []byte) (int, error) {
 		return 0, fmt.Errorf("body returned an impossible count of %d bytes for a buffer of %d", n, len(p))
 	}
 	s.received += int64(n)
+	if n > 0 {
+		s.waited = 0
+	}
 	if n > 0 && s.progress != nil {
 		s.progress(s.received)
 	}
