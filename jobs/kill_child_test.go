@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
@@ -44,13 +45,15 @@ type child struct {
 	DieAfter  string            // the step behind which it kills itself
 	StopFor   string            // the step behind which it stops itself, once, with SIGSTOP
 	StopAt    int64             // the statement behind which it does, counted from 1
-	StopBy    string            // a text in that statement, instead of its number
+	StopBy    string            // a text in that statement, instead of its number; it found or changed rows
+	Idle      string            // River's idle_in_transaction_session_timeout
 	Leads     bool              // it may lead, and rescues at once what nobody holds
 	Defaults  bool              // all settings are those of Configure
 	Config    *Config           // of the workers; defaults to testConfig with a short lease
 
 	stopped    sync.Once
 	statements atomic.Int64
+	jobs       atomic.Int64 // that run
 }
 
 // childMain is a worker process. It ends by being killed, by SIGTERM, or when
@@ -98,6 +101,9 @@ func (c *child) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	go c.tellWhenIdle(continued)
 	if err := rclient.Start(background); err != nil {
 		return err
 	}
@@ -141,6 +147,9 @@ func (c *child) pool(ctx context.Context, name string) (*pgxpool.Pool, error) {
 	}
 	cfg.ConnConfig.RuntimeParams["application_name"] = name
 	cfg.ConnConfig.Tracer = &stopper{c, name}
+	if name == "river" && c.Idle != "" {
+		cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = c.Idle
+	}
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
@@ -167,7 +176,12 @@ func (c *child) workers() *Config {
 // river is the configuration of a process that doesn't lead, so that no time is
 // lost with an election when it is killed, unless something else is asked for.
 func (c *child) river() *river.Config {
-	rc := &river.Config{Logger: slog.New(slog.DiscardHandler)}
+	count := river.WorkerMiddlewareFunc(func(ctx context.Context, _ *rivertype.JobRow, inner func(context.Context) error) error {
+		c.jobs.Add(1)
+		defer c.jobs.Add(-1)
+		return inner(ctx)
+	})
+	rc := &river.Config{Logger: slog.New(slog.DiscardHandler), Middleware: []rivertype.Middleware{count}}
 	if c.Defaults {
 		return rc
 	}
@@ -199,6 +213,16 @@ func (c *child) stop(where string) {
 	})
 }
 
+// tellWhenIdle says so when the process was continued and what it was about has
+// ended.
+func (c *child) tellWhenIdle(continued <-chan os.Signal) {
+	<-continued
+	for tick := time.NewTicker(10 * time.Millisecond); c.jobs.Load() > 0; {
+		<-tick.C
+	}
+	fmt.Println("idle", "again")
+}
+
 // stopper stops the process behind a statement.
 type stopper struct {
 	c    *child
@@ -211,10 +235,10 @@ func (s *stopper) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Tra
 	return context.WithValue(ctx, statementKey{}, data.SQL)
 }
 
-func (s *stopper) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, _ pgx.TraceQueryEndData) {
+func (s *stopper) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
 	n := s.c.statements.Add(1)
 	sql, _ := ctx.Value(statementKey{}).(string)
-	if n == s.c.StopAt || (s.c.StopBy != "" && strings.Contains(sql, s.c.StopBy)) {
+	if n == s.c.StopAt || (s.c.StopBy != "" && data.CommandTag.RowsAffected() > 0 && strings.Contains(sql, s.c.StopBy)) {
 		words := strings.Join(strings.Fields(sql), " ")
 		s.c.stop(fmt.Sprintf("%s's statement %d, transaction %c: %.100s", s.pool, n, conn.PgConn().TxStatus(), words))
 	}
