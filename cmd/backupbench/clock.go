@@ -1,0 +1,5 @@
+package main
+
+import "time"
+
+func now() time.Time { return time.Now() }

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"os/exec"
+	"strings"
+)
+
+// rcloneVersion is the one that the documented numbers are about.
+const rcloneVersion = "v1.76.0"
+
+// rclone runs rclone copyurl with its default settings.
+func (l *lab) rclone(ctx context.Context, source, sink, name string) (sample, error) {
+	args := []string{
+		l.cmd.Rclone, "copyurl", source, ":azureblob:" + containerName + "/rclone/" + name,
+		"--config", "", "--retries", "1", "--ca-cert", l.cert,
+		"--azureblob-account", "account", "--azureblob-key", base64.StdEncoding.EncodeToString([]byte("key")),
+		"--azureblob-endpoint", sink + "/account",
+	}
+	return measure(ctx, l.err, args, nil, nil)
+}
+
+// rcloneVersionOf is what rclone says of itself, in its first line.
+func rcloneVersionOf(path string) string {
+	out, err := exec.Command(path, "version").Output() //nolint:noctx,gosec // the user's rclone; it takes milliseconds
+	if err != nil {
+		return "rclone of an unknown version"
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	return first
+}

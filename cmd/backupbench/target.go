@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// target is a number that must not be exceeded.
+type target struct {
+	what       string
+	value, max float64
+	unit       string
+	gated      bool // misses fail --gate: what doesn't depend on the machine's speed
+}
+
+func (t *target) met() bool { return t.value <= t.max }
+
+const (
+	engineRatio     = 1.2
+	taskRatio       = 1.35
+	rcloneCPURatio  = 0.5
+	rcloneWallRatio = 0.6
+	peakMiB         = 80
+	growthMiB       = 8
+	flatFrom        = gib // shorter exports don't fill all that is there to be filled
+)
+
+// targets are those that the runs say something about.
+func (c *runCmd) targets(r *results) []target {
+	var all []target
+	for _, size := range c.Size {
+		for _, network := range c.Network {
+			all = append(all, c.ratios(r, size, network)...)
+		}
+	}
+	return append(all, c.memory(r)...)
+}
+
+// ratios compares the least of all runs: what else the machine does only adds.
+func (c *runCmd) ratios(r *results, size size, network network) []target {
+	where := fmt.Sprintf(", %s, %s", network.title(c.Delay), size)
+	of := func(k kind, m measureOf) time.Duration { return r.least(item{size, network, k}, m) }
+	unhashed, sha := of(kindUnhashed, cpu), r.least(item{size, "", kindSHA256}, cpu)
+	var all []target
+	compare := func(what string, value, base time.Duration, most float64, gated bool) {
+		if value > 0 && base > 0 {
+			all = append(all, target{what + where, float64(value) / float64(base), most, "", gated})
+		}
+	}
+	if unhashed > 0 && sha > 0 {
+		compare("CPU of engine / (unhashed + SHA-256)", of(kindEngine, cpu), unhashed+sha, engineRatio, true)
+		compare("CPU of task / (unhashed + SHA-256)", of(kindTask, cpu), unhashed+sha, taskRatio, true)
+	}
+	for _, k := range []kind{kindEngine, kindTask} {
+		compare(fmt.Sprintf("CPU of %s's process / rclone's", k), of(k, processCPUOf), of(kindRclone, processCPUOf), rcloneCPURatio, true)
+		compare(fmt.Sprintf("time of %s's process / rclone's", k), of(k, processWallOf), of(kindRclone, processWallOf), rcloneWallRatio, false)
+	}
+	return all
+}
+
+// memory is about parts of 8 MiB, four at a time.
+func (c *runCmd) memory(r *results) []target {
+	if c.Part != 8*mib || c.Concurrency != 4 {
+		return nil
+	}
+	var all []target
+	for _, k := range []kind{kindEngine, kindTask} {
+		for _, network := range c.Network {
+			where := ", " + network.title(c.Delay)
+			var least, most int64
+			for _, size := range c.Size {
+				peak := r.peak(item{size, network, k})
+				if peak == 0 {
+					continue
+				}
+				all = append(all, target{
+					fmt.Sprintf("memory of %s's process%s, %s", k, where, size), float64(peak) / mib, peakMiB, " MiB", true,
+				})
+				if size >= flatFrom {
+					most = max(most, peak)
+					if least == 0 || peak < least {
+						least = peak
+					}
+				}
+			}
+			if len(c.Size) > 1 && most > 0 {
+				all = append(all, target{
+					fmt.Sprintf("memory of %s's process%s: growth with the size", k, where), float64(most-least) / mib, growthMiB, " MiB", true,
+				})
+			}
+		}
+	}
+	return all
+}
