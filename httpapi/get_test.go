@@ -36,9 +36,13 @@ func TestGetShowsTasks(t *testing.T) {
 		VALUES (gen_random_uuid(), @id, 'db', 'committing', '2026-01-02 03:04:06Z', gen_random_uuid(), 'k', 'application/sql',
 			300, 300, 2, 300, 300, decode(repeat('ab', 32), 'hex'), 'length', '2026-01-02 03:04:06Z', '2026-01-02 03:04:07Z')`, args)
 	b.exec(t, `INSERT INTO {{schema}}.backup_task (id, backup_id, provider, state, started_at, upload_id, object_key, failures,
-			next_attempt_at, received_bytes, stored_bytes, stored_parts, error_class, error, error_hint)
+			next_attempt_at, received_bytes, stored_bytes, stored_parts, error_class, error, error_hint, attempts)
 		VALUES (gen_random_uuid(), @id, 'site', 'pending', '2026-01-02 03:04:06Z', gen_random_uuid(), 'k', 1,
-			'2026-01-02 03:05:00Z', 50, 40, 1, 'retryable', 'source answered 503', 'look at it')`, args)
+			'2026-01-02 03:05:00Z', 50, 40, 1, 'retryable', 'source answered 503', 'look at it',
+			'[{"n": 1, "worker": "w", "startedAt": "2026-01-02T03:04:06+00:00", "endedAt": "2026-01-02T05:04:07+02:00", "outcome": "failed",
+				"error": {"class": "retryable", "message": "source answered 503"}, "fromByte": 0, "receivedBytes": 50, "storedBytes": 40}]')`, args)
+	b.exec(t, `INSERT INTO {{schema}}.backup_task (id, backup_id, provider, state, started_at, upload_id, object_key, received_bytes, announced_size, rate)
+		VALUES (gen_random_uuid(), @id, 'zip', 'running', '2026-01-02 03:04:06Z', gen_random_uuid(), 'k', 100, 1100, 500)`, args)
 
 	a := b.get(t, "/backup/"+started.ID)
 	require.Equal(t, http.StatusOK, a.StatusCode)
@@ -46,18 +50,27 @@ func TestGetShowsTasks(t *testing.T) {
 	delete(got, "createdAt")
 	require.Equal(t, map[string]any{
 		"id": started.ID, "userId": "u", "siteId": "s", "status": "running", "startedAt": "2026-01-02T03:04:05Z",
-		"progress": map[string]any{"tasks": 2.0, "tasksDone": 0.0, "receivedBytes": 350.0, "storedBytes": 340.0},
+		"progress": map[string]any{"tasks": 3.0, "tasksDone": 0.0, "receivedBytes": 450.0, "storedBytes": 340.0},
 		"tasks": []any{
 			map[string]any{
 				"provider": "db", "status": "running", "attempt": 1.0, "startedAt": "2026-01-02T03:04:06Z",
 				"receivedBytes": 300.0, "storedBytes": 300.0, "storedParts": 2.0, "announcedSize": 300.0, "size": 300.0,
 				"sha256": strings.Repeat("ab", 32), "proof": "length", "contentType": "application/sql",
-				"capturedFrom": "2026-01-02T03:04:06Z", "capturedTo": "2026-01-02T03:04:07Z",
+				"capturedFrom": "2026-01-02T03:04:06Z", "capturedTo": "2026-01-02T03:04:07Z", "attempts": []any{},
 			},
 			map[string]any{
 				"provider": "site", "status": "pending", "attempt": 2.0, "startedAt": "2026-01-02T03:04:06Z",
 				"nextAttemptAt": "2026-01-02T03:05:00Z", "receivedBytes": 50.0, "storedBytes": 40.0, "storedParts": 1.0,
 				"error": map[string]any{"class": "retryable", "message": "source answered 503", "hint": "look at it"},
+				"attempts": []any{map[string]any{
+					"n": 1.0, "worker": "w", "startedAt": "2026-01-02T03:04:06Z", "endedAt": "2026-01-02T03:04:07Z", "outcome": "failed",
+					"error":    map[string]any{"class": "retryable", "message": "source answered 503"},
+					"fromByte": 0.0, "receivedBytes": 50.0, "storedBytes": 40.0,
+				}},
+			},
+			map[string]any{
+				"provider": "zip", "status": "running", "attempt": 1.0, "startedAt": "2026-01-02T03:04:06Z", "attempts": []any{},
+				"receivedBytes": 100.0, "storedBytes": 0.0, "storedParts": 0.0, "announcedSize": 1100.0, "rate": 500.0, "etaSeconds": 2.0,
 			},
 		},
 	}, got)

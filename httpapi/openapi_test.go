@@ -58,7 +58,7 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 	}
-	require.ElementsMatch(t, []string{"Backup", "FieldError", "Failure", "Problem", "Progress", "StartRequest", "Task"}, keys(doc.Components.Schemas))
+	require.ElementsMatch(t, []string{"Attempt", "Backup", "FieldError", "Failure", "Problem", "Progress", "StartRequest", "Task"}, keys(doc.Components.Schemas))
 
 	var fromYAML map[string]any
 	y := b.get(t, "/openapi.yaml")

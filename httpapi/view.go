@@ -17,6 +17,7 @@ type Backup struct {
 	Providers         []string          `json:"providers,omitempty" doc:"The exports that were asked for; left out: all that were configured when it was planned."`
 	Labels            map[string]string `json:"labels,omitempty"`
 	ContinueOnFailure bool              `json:"continueOnFailure,omitempty"`
+	SizeLimit         int64             `json:"sizeLimit,omitempty" doc:"The most bytes that all its exports together may have; left out: no limit." example:"107374182400"`
 	CreatedAt         time.Time         `json:"createdAt" doc:"When it was asked for."`
 	StartedAt         *time.Time        `json:"startedAt,omitempty" doc:"When it was planned."`
 	FinishedAt        *time.Time        `json:"finishedAt,omitempty" doc:"When it became done, failed or canceled."`
@@ -48,6 +49,8 @@ type Task struct {
 	ReceivedBytes int64      `json:"receivedBytes" example:"75497472"`
 	StoredBytes   int64      `json:"storedBytes" example:"67108864"`
 	StoredParts   int        `json:"storedParts" doc:"The parts that the stored bytes are in." example:"8"`
+	Rate          int64      `json:"rate,omitempty" doc:"Bytes received a second, as of the last heartbeat." example:"31457280"`
+	ETASeconds    *float64   `json:"etaSeconds,omitempty" doc:"Seconds until the announced size will have arrived, at this rate." example:"42"`
 	AnnouncedSize *int64     `json:"announcedSize,omitempty" doc:"The export's size in bytes, as the source announced it." example:"134217728"`
 	Size          *int64     `json:"size,omitempty" doc:"The export's size in bytes, once it was read to its proven end."`
 	SHA256        string     `json:"sha256,omitempty" doc:"The export's SHA-256, 64 hexadecimal digits."`
@@ -56,6 +59,20 @@ type Task struct {
 	CapturedFrom  *time.Time `json:"capturedFrom,omitempty" doc:"The export was read between these two instants."`
 	CapturedTo    *time.Time `json:"capturedTo,omitempty"`
 	Error         *Failure   `json:"error,omitempty" doc:"Why the last attempt failed."`
+	Attempts      []Attempt  `json:"attempts" nullable:"false" doc:"The attempts that have ended, in order; the last 100 of them."`
+}
+
+// Attempt is one attempt at an export that has ended.
+type Attempt struct {
+	N             int       `json:"n" doc:"Counts from 1, whatever the outcomes." example:"1"`
+	Worker        string    `json:"worker" example:"host-1-4242-1a2b3c4d"`
+	StartedAt     time.Time `json:"startedAt"`
+	EndedAt       time.Time `json:"endedAt"`
+	Outcome       string    `json:"outcome" enum:"done,failed,handed,lost,canceled" doc:"handed: its worker was stopped and handed it over. lost: its worker died." example:"failed"`
+	FromByte      int64     `json:"fromByte" doc:"Where it began to read: 0, or behind the attempt before." example:"0"`
+	ReceivedBytes int64     `json:"receivedBytes" doc:"How far in the export it came, fromByte included." example:"75497472"`
+	StoredBytes   int64     `json:"storedBytes" doc:"How much of that a crash could not have taken." example:"67108864"`
+	Error         *Failure  `json:"error,omitempty"`
 }
 
 // Failure says what went wrong with a backup or an export.
@@ -69,7 +86,7 @@ type Failure struct {
 func view(b *backup.Backup) *Backup {
 	v := &Backup{
 		ID: b.ID, UserID: b.UserID, SiteID: b.SiteID, Status: string(b.State), Providers: b.Providers,
-		Labels: b.Labels, ContinueOnFailure: b.ContinueOnFailure,
+		Labels: b.Labels, ContinueOnFailure: b.ContinueOnFailure, SizeLimit: b.MaxSize,
 		CreatedAt: b.CreatedAt.UTC(), StartedAt: utc(b.StartedAt), FinishedAt: utc(b.FinishedAt),
 		CancelRequestedAt: utc(b.CancelRequestedAt), NextAttemptAt: utc(b.NextAttemptAt),
 		Error: viewFailure(b.Failure), ManifestKey: b.ManifestKey, Tasks: make([]Task, len(b.Tasks)),
@@ -91,6 +108,17 @@ func viewTask(t *backup.Task) Task {
 		ReceivedBytes: t.ReceivedBytes, StoredBytes: t.StoredBytes, StoredParts: t.StoredParts, AnnouncedSize: t.AnnouncedSize,
 		SHA256: hex.EncodeToString(t.SHA256), Proof: string(t.Proof), ContentType: t.ContentType,
 		CapturedFrom: utc(t.CaptureStartedAt), CapturedTo: utc(t.CaptureFinishedAt), Error: viewFailure(t.Failure),
+		Rate: t.Rate, Attempts: make([]Attempt, len(t.Attempts)),
+	}
+	if eta := t.ETA(); eta != nil {
+		seconds := eta.Seconds()
+		v.ETASeconds = &seconds
+	}
+	for i, a := range t.Attempts {
+		v.Attempts[i] = Attempt{
+			N: a.N, Worker: a.Worker, StartedAt: a.StartedAt.UTC(), EndedAt: a.EndedAt.UTC(), Outcome: string(a.Outcome),
+			FromByte: a.FromByte, ReceivedBytes: a.ReceivedBytes, StoredBytes: a.StoredBytes, Error: viewFailure(a.Failure),
+		}
 	}
 	if t.State == backup.TaskCommitting {
 		v.Status = string(backup.TaskRunning)

@@ -30,6 +30,7 @@ type App struct {
 	pool     *pgxpool.Pool         // of the API, the dashboard and the workers' ledger
 	river    *river.Client[pgx.Tx] // nil without workers
 	riverDB  *pgxpool.Pool         // River's own
+	leaveID  func()                // gives the stable worker id back
 	listener net.Listener          // nil without API
 	server   *http.Server
 	served   sync.WaitGroup
@@ -40,7 +41,7 @@ type App struct {
 // Start starts what the options say, with ctx as the bound of the start. After
 // an error nothing is left behind. The caller stops what it returns.
 func Start(ctx context.Context, f *config.File, opts Options) (*App, error) {
-	a := &App{file: f, opts: opts, failed: make(chan error, 1), stopUI: func() {}}
+	a := &App{file: f, opts: opts, failed: make(chan error, 1), stopUI: func() {}, leaveID: func() {}}
 	for _, step := range []func(context.Context) error{a.listen, a.openStore, a.openDatabase, a.makeClient, a.startWorkers, a.serve} {
 		if err := step(ctx); err != nil {
 			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopPatience)
@@ -94,6 +95,7 @@ func (a *App) makeClient(context.Context) (err error) {
 	cfg := &backup.Config{
 		Pool: a.pool, Schema: a.file.Database.Schema, Store: a.Store, Prefix: a.file.Destination.Prefix,
 		BaseURL: a.URL, Logger: a.opts.Log, Providers: providerNames(a.file),
+		MaxSize: int64(a.file.Limits.MaxSize), MaxRunningPerUser: a.file.Limits.MaxRunningPerUser,
 	}
 	if a.opts.Workers {
 		var problems config.Problems
@@ -131,6 +133,7 @@ func (a *App) Stop(ctx context.Context) error {
 	stopping.Go(func() { serverErr = a.stopServer(ctx) })
 	stopping.Go(func() { riverErr = a.stopWorkers(ctx) })
 	stopping.Wait()
+	a.leaveID()
 	a.stopUI()
 	a.served.Wait()
 	for _, pool := range []*pgxpool.Pool{a.riverDB, a.pool} {

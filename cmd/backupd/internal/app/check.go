@@ -99,6 +99,11 @@ func (c *checker) workers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	limits := &backup.Config{MaxSize: int64(c.file.Limits.MaxSize), MaxRunningPerUser: c.file.Limits.MaxRunningPerUser}
+	c.problems = append(c.problems, c.file.FieldProblems("limits", limits, &backup.Config{}, func() error {
+		_, err := backup.New(limits)
+		return err
+	})...)
 	cfg := jobsConfig(&c.file.Workers, c.log)
 	c.problems = append(c.problems, c.file.FieldProblems("workers", cfg, &jobs.Config{}, func() error {
 		_, err := jobs.New(client, cfg)

@@ -36,9 +36,9 @@ const maxDashboardBody = 1 << 20
 
 func jobsConfig(w *config.Workers, log *slog.Logger) *jobs.Config {
 	return &jobs.Config{
-		WorkerID: w.ID, PartSize: int64(w.PartSize), Concurrency: w.Concurrency, BufferBudget: int64(w.BufferBudget),
+		WorkerID: w.ID, StableID: w.StableID, PartSize: int64(w.PartSize), Concurrency: w.Concurrency, BufferBudget: int64(w.BufferBudget),
 		LeaseDuration: time.Duration(w.LeaseDuration), Heartbeat: time.Duration(w.Heartbeat),
 		JournalBytes: int64(w.JournalBytes), JournalInterval: time.Duration(w.JournalEvery),
-		ControlWorkers: w.ControlWorkers, Logger: log,
+		ControlWorkers: w.ControlWorkers, MaxTasks: w.MaxTasks, Logger: log,
 	}
 }

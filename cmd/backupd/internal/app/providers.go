@@ -57,17 +57,21 @@ func providerConfig(p *config.Provider) backup.ProviderConfig {
 		open = config.Duration(5*time.Minute + 2*header) // the export, and the export from its beginning
 	}
 	return backup.ProviderConfig{
-		Name: p.Name, AllowEmpty: p.AllowEmpty, AllowUnproven: p.AllowUnproven, MaxSize: int64(p.MaxSize),
-		MaxAttempts: p.MaxAttempts, MaxWorkers: p.MaxWorkers,
+		Name: p.Name, AllowEmpty: p.AllowEmpty, AllowUnproven: p.AllowUnproven, MinSize: int64(p.MinSize), MaxSize: int64(p.MaxSize),
+		MaxAttempts: p.MaxAttempts, MaxWorkers: p.MaxWorkers, MaxRunning: p.MaxRunning,
 		RetryFor: time.Duration(p.RetryFor), StallTimeout: time.Duration(p.StallTimeout), OpenTimeout: time.Duration(open),
 	}
 }
 
 func exportConfig(p *config.Provider) *httpexport.Config {
 	c := &httpexport.Config{
-		URL: p.URL, ContentType: p.ContentType, AllowEncoded: p.AllowEncoded, NoResume: p.NoResume,
+		URL: p.URL, ContentType: p.ContentType, AllowEncoded: p.AllowEncoded, NoResume: p.NoResume, NoHead: p.NoHead,
 		AllowedRedirectHosts: p.AllowedRedirectHosts, Authorize: authorize(p.Auth), Header: http.Header{},
 		ConnectTimeout: time.Duration(p.ConnectTimeout), TLSTimeout: time.Duration(p.TLSTimeout), HeaderTimeout: time.Duration(p.HeaderTimeout),
+		SizeTimeout: time.Duration(p.SizeTimeout),
+	}
+	if p.Pages != nil {
+		c.Pages = &httpexport.Pages{CursorHeader: p.Pages.CursorHeader, CursorParam: p.Pages.CursorParam, MaxPages: p.Pages.MaxPages}
 	}
 	for name, value := range p.Headers {
 		c.Header.Set(name, value)

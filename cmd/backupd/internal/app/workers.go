@@ -29,6 +29,11 @@ func (a *App) startWorkers(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("make River client: %w", err)
 	}
+	leave, err := workers.TakeBack(ctx)
+	if err != nil {
+		return err
+	}
+	a.leaveID = leave
 	// The client ends when it is told to, not with the start.
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start River client: %w", err)

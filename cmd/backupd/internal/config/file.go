@@ -8,6 +8,7 @@ type File struct {
 	Log         Log         `yaml:"log,omitempty"`
 	Destination Destination `yaml:"destination,omitempty"`
 	Providers   []Provider  `yaml:"providers,omitempty"`
+	Limits      Limits      `yaml:"limits,omitempty"`
 	Workers     Workers     `yaml:"workers,omitempty"`
 
 	name  string            // the file's name, for messages
@@ -72,6 +73,12 @@ type AzureDestination struct {
 	Create           bool   `yaml:"create,omitempty"`
 }
 
+// Limits are those over all processes, beside what each provider has.
+type Limits struct {
+	MaxSize           Size `yaml:"maxSize,omitempty"`           // of a backup
+	MaxRunningPerUser int  `yaml:"maxRunningPerUser,omitempty"` // tasks at once
+}
+
 // Provider is an export API.
 type Provider struct {
 	Name        string            `yaml:"name"`
@@ -85,17 +92,32 @@ type Provider struct {
 	AllowUnproven        bool `yaml:"allowUnproven,omitempty"`
 	AllowEncoded         bool `yaml:"allowEncoded,omitempty"`
 	NoResume             bool `yaml:"noResume,omitempty"`
+	NoHead               bool `yaml:"noHead,omitempty"`
 	AllowedRedirectHosts List `yaml:"allowedRedirectHosts,omitempty"`
 
+	// Pages is there for a source that sends an export in pages; it may be empty.
+	Pages *Pages `yaml:"pages,omitempty"`
+
+	MinSize        Size     `yaml:"minSize,omitempty"`
 	MaxSize        Size     `yaml:"maxSize,omitempty"`
 	MaxAttempts    int      `yaml:"maxAttempts,omitempty"`
 	MaxWorkers     int      `yaml:"maxWorkers,omitempty"`
+	MaxRunning     int      `yaml:"maxRunning,omitempty"`
 	RetryFor       Duration `yaml:"retryFor,omitempty"`
 	StallTimeout   Duration `yaml:"stallTimeout,omitempty"`
 	OpenTimeout    Duration `yaml:"openTimeout,omitempty"` // defaults to 5 minutes, or to what headerTimeout needs
 	ConnectTimeout Duration `yaml:"connectTimeout,omitempty"`
 	TLSTimeout     Duration `yaml:"tlsTimeout,omitempty"`
 	HeaderTimeout  Duration `yaml:"headerTimeout,omitempty"`
+	SizeTimeout    Duration `yaml:"sizeTimeout,omitempty"`
+}
+
+// Pages says how a source names the next page: by a Link header, or by a mark in
+// a header of its own that goes into a parameter of the URL's query.
+type Pages struct {
+	CursorHeader string `yaml:"cursorHeader,omitempty"`
+	CursorParam  string `yaml:"cursorParam,omitempty"`
+	MaxPages     int    `yaml:"maxPages,omitempty"`
 }
 
 // Auth is the credential of a provider: exactly one of its fields.
@@ -120,6 +142,7 @@ type HeaderAuth struct {
 // Workers says how a process works.
 type Workers struct {
 	ID             string   `yaml:"id,omitempty"`
+	StableID       string   `yaml:"stableID,omitempty"`
 	PartSize       Size     `yaml:"partSize,omitempty"`
 	Concurrency    int      `yaml:"concurrency,omitempty"`
 	BufferBudget   Size     `yaml:"bufferBudget,omitempty"`
@@ -128,4 +151,5 @@ type Workers struct {
 	JournalBytes   Size     `yaml:"journalBytes,omitempty"`
 	JournalEvery   Duration `yaml:"journalInterval,omitempty"`
 	ControlWorkers int      `yaml:"controlWorkers,omitempty"`
+	MaxTasks       int      `yaml:"maxTasks,omitempty"`
 }
