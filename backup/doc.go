@@ -57,8 +57,9 @@
 // fixed size and in bounded memory, into the store, where nobody sees it yet
 // (package blob). A journal in Postgres follows: which parts are stored, and the
 // state of the SHA-256 over them. A later attempt goes on where the journal ends,
-// if the source can prove that it still serves the same bytes ([Export.Validator]);
-// else it begins again under a new name, so that two attempts' bytes never mix.
+// if the source can prove that it still serves the same bytes ([Export.Validator]),
+// or gave a mark from which to go on ([Export.Cursor]); else it begins again under
+// a new name, so that two attempts' bytes never mix.
 //
 // At the end of the stream, the end is proven: the announced length arrived, a
 // digest matched, or the framing ended properly ([End]). A stream that merely
@@ -67,6 +68,36 @@
 // there on whoever holds the lease commits exactly that, without reading the
 // source again. Cancel, retry and failure of a sibling wait for a task that is
 // committing.
+//
+// # Attempts
+//
+// An attempt that fails has a class. A permanent failure ends the task; after a
+// retryable one it is tried again, behind a backoff that doubles from a second to
+// five minutes, less up to a quarter at random; where the source or the store said
+// how long to wait (Retry-After), it waits that long and no attempt is used up.
+// [ProviderConfig.MaxAttempts] and RetryFor bound it all. A worker that died or was
+// stopped is no failure; and an attempt that went on behind another one and came
+// further starts the count again, since what breaks off a hundred times and
+// advances each time will end, and what always begins again may not. [Task.Attempts]
+// keeps what every attempt did.
+//
+// # Limits, and whose turn it is
+//
+// A provider's tasks have a queue of their own, of which each process works
+// MaxWorkers at once. [ProviderConfig.MaxRunning] and [Config.MaxRunningPerUser]
+// hold over all processes together: they are counted when a task is claimed, and
+// one that finds no room waits without a River job until another one's end makes
+// some. Who has fewer backups open goes first: a River job's priority falls with
+// the number of older open backups of its user (0; 1 to 3; 4 to 15; more), so that
+// a single backup never waits behind another user's thousand. Within a priority
+// it is first come, first served; a task that is tried again queues anew.
+//
+// Sizes are limited per export ([ProviderConfig.MaxSize]) and per backup
+// ([Config.MaxSize], [StartParams].MaxSize): when the backup is planned, if the
+// source can tell ([Sizer]); by what the export announces, before a byte of it is
+// read; and by what arrives: an export stops at its limit and one byte more, a
+// backup at the journal write that finds the sum exceeded. [ProviderConfig.MinSize]
+// is for exports that are never that small.
 //
 // # What mends itself
 //

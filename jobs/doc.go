@@ -34,6 +34,10 @@
 // where the answer is "none" as long as the lease is alive. So a task may run
 // for days, and a dead worker's task goes on within 90 seconds.
 //
+// A process with a Config.StableID doesn't even wait for that: it holds the id by
+// an advisory lock, and when it comes up again after a crash it takes back what its
+// predecessor held ([Workers.TakeBack]).
+//
 // # The commit gate
 //
 // A task's bytes are staged where nobody sees them. When the end of the stream
