@@ -2,7 +2,10 @@ package blob_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -188,4 +191,30 @@ func TestTooManyParts(t *testing.T) {
 	require.Equal(t, 2*blob.MaxParts, f.Calls(blobtest.OpStagePart), "the 50,001st part must not be staged")
 	require.EqualValues(t, most+1, body.at)
 	require.Len(t, r.last().Parts, blob.MaxParts)
+}
+
+// The same at the sizes that it comes to: an export of 2.3 TiB fits, and a byte
+// more doesn't.
+func TestMultiTerabyte(t *testing.T) {
+	t.Parallel()
+	resume := &blob.Checkpoint{}
+	for i := range blob.MaxParts - 1 {
+		p := blob.Part{ID: blob.NewPartID(uploadID, token, i), Size: blob.PartSize(8*mib, 4, i)}
+		resume.Parts = append(resume.Parts, p)
+		resume.Offset += p.Size
+	}
+	resume.SHA256, _ = sha256.New().(encoding.BinaryMarshaler).MarshalBinary()
+	o := options()
+	o.Resume = resume
+	f := blobtest.NewFaulty(nullStore{})
+	c, err := blob.Stage(t.Context(), f, key, &pattern{size: 128 * mib}, o)
+	require.NoError(t, err)
+	require.Len(t, c.Parts, blob.MaxParts)
+	require.EqualValues(t, 310_000*8*mib, c.Size)
+
+	body := &pattern{size: math.MaxInt64}
+	_, err = blob.Stage(t.Context(), f, key, body, o)
+	require.ErrorIs(t, err, blob.ErrTooManyParts)
+	require.Equal(t, 2, f.Calls(blobtest.OpStagePart))
+	require.EqualValues(t, 128*mib+1, body.at)
 }

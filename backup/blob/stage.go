@@ -97,11 +97,11 @@ func (u *upload) run(parent context.Context, body io.ReadCloser) (*Content, erro
 
 	err := u.pump(ctx, src)
 	settle()
-	return u.finish(ctx, j, err)
+	return u.finish(ctx, j, src.received, err)
 }
 
 // finish is called when all parts have settled, and err is why reading ended.
-func (u *upload) finish(ctx context.Context, j *journal, err error) (*Content, error) {
+func (u *upload) finish(ctx context.Context, j *journal, received int64, err error) (*Content, error) {
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -124,6 +124,10 @@ func (u *upload) finish(ctx context.Context, j *journal, err error) (*Content, e
 		return nil, err
 	}
 	parts, size := u.ledger.all()
+	if size != received {
+		// The digest is of the parts, so that nothing else would show it.
+		return nil, fmt.Errorf("stage object: received %d bytes and staged %d: this is a bug", received, size)
+	}
 	return &Content{Parts: parts, Size: size, SHA256: u.digest.Sum()}, nil
 }
 
