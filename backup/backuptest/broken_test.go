@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,9 @@ func TestSuiteRejects(t *testing.T) {
 	for _, c := range backuptest.Cases(memoryOptions()) {
 		all[c.Name] = true
 	}
-	for name, b := range brokenProviders(t) {
+	providers := brokenProviders(t)
+	maps.Copy(providers, brokenPages())
+	for name, b := range providers {
 		for _, c := range b.cases {
 			delete(all, c)
 		}

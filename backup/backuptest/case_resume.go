@@ -9,6 +9,8 @@ import (
 	"hash"
 	"io"
 	"math"
+
+	"github.com/sitebackup/sitebackup/backup"
 )
 
 // torn is an export as an attempt knows it that stopped behind its first at
@@ -16,6 +18,7 @@ import (
 type torn struct {
 	*copied
 	at     int64
+	cursor string
 	prefix hash.Hash // of the bytes before at
 }
 
@@ -33,24 +36,39 @@ func (w *head) Write(p []byte) (int, error) {
 }
 
 // tear reads an export, and keeps what it takes to go on behind at, or behind
-// its end where that comes first.
+// its end where that comes first. One with a cursor goes on at a mark, and that
+// is the last one up to there, or else the first.
 func (b *bench) tear(ctx context.Context, at int64) (*torn, error) {
 	ex, err := b.export(ctx, b.Request)
 	if err != nil {
 		return nil, err
+	}
+	if ex.Cursor != nil {
+		return b.tearAtMark(ex, at)
 	}
 	prefix := &head{sha256.New(), at}
 	c, err := b.copyBody(ex, sha256.New(), prefix)
 	if err := errors.Join(err, b.close(ex)); err != nil {
 		return nil, err
 	}
-	return &torn{c, min(at, c.size), prefix.Hash}, nil
+	return &torn{c, min(at, c.size), "", prefix.Hash}, nil
+}
+
+func (b *bench) tearAtMark(ex *backup.Export, at int64) (*torn, error) {
+	m := newMarked(b, ex, at)
+	one := *ex
+	one.Body = m
+	c, err := b.copyBody(&one, sha256.New(), io.Discard)
+	if err := errors.Join(err, b.close(ex)); err != nil {
+		return nil, err
+	}
+	return &torn{c, m.at, m.cursor, m.prefix}, nil
 }
 
 // goOn asks for what follows t, and checks that the two make one export.
 func (b *bench) goOn(ctx context.Context, t *torn) (*copied, error) {
 	req := b.Request
-	req.Offset, req.Validator = t.at, t.validator
+	req.Offset, req.Validator, req.Cursor = t.at, t.validator, t.cursor
 	c, err := b.copy(ctx, req, t.prefix)
 	switch {
 	case err != nil:
@@ -83,8 +101,8 @@ func (b *bench) resume(ctx context.Context, at int64) error {
 	if err != nil {
 		return err
 	}
-	if b.Resumes && t.validator == "" {
-		return errors.New("the export has no Validator; and Options.Resumes is true")
+	if b.Resumes && t.validator == "" && t.cursor == "" {
+		return errors.New("the export has no Validator, and no Cursor; and Options.Resumes is true")
 	}
 	c, err := b.goOn(ctx, t)
 	if err != nil {

@@ -26,8 +26,8 @@ type Options struct {
 	// Validator, which promises it.
 	Deterministic bool
 
-	// Resumes: a request with an offset and a validator goes on there. Without it
-	// the provider may start over.
+	// Resumes: a request with an offset and its validator, or its cursor, goes on
+	// there. Without it the provider may start over.
 	Resumes bool
 
 	// AllowUnproven and AllowEmpty are those of backup.ProviderConfig.
@@ -96,6 +96,6 @@ func fill(r backup.ExportRequest) backup.ExportRequest {
 	r.UserID = cmp.Or(r.UserID, "user")
 	r.SiteID = cmp.Or(r.SiteID, "site")
 	r.Provider = cmp.Or(r.Provider, "backuptest")
-	r.Offset, r.Validator = 0, ""
+	r.Offset, r.Validator, r.Cursor = 0, "", ""
 	return r
 }

@@ -53,6 +53,7 @@ func Cases(opts *Options) []Case {
 	add(true, "ResumeAtTheEnd", checkResumeAtTheEnd)
 	add(true, "ResumeWithWrongValidator", checkResumeWithWrongValidator)
 	add(true, "ResumeWithoutValidator", checkResumeWithoutValidator)
+	add(true, "ResumeWithWrongCursor", checkResumeWithWrongCursor)
 
 	add(true, "Canceled", checkCanceled)
 	add(true, "CloseEarly", checkCloseEarly)
