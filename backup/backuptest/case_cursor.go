@@ -36,7 +36,7 @@ func newMarked(b *bench, ex *backup.Export, wanted int64) *marked {
 
 func (m *marked) Read(p []byte) (int, error) {
 	n, err := m.ReadCloser.Read(p)
-	if n < 0 || n > len(p) || (err != nil && err != io.EOF) { //nolint:errorlint // nothing else is the end
+	if n < 0 || n > len(p) || (err != nil && err != io.EOF) { // nothing else is the end
 		return n, err
 	}
 	m.total += int64(n)

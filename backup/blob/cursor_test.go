@@ -93,7 +93,7 @@ func TestEmptyPages(t *testing.T) {
 	reads = 0
 	o.Cursor = func() string { return strconv.Itoa(reads) }
 	r := record(t, o)
-	_, err = blob.Stage(t.Context(), newMemStore(), key, readFunc(func(b []byte) (int, error) {
+	_, err = blob.Stage(t.Context(), newMemStore(), key, readFunc(func([]byte) (int, error) {
 		switch reads++; reads {
 		case 1:
 			return 10, nil
