@@ -209,8 +209,9 @@ func TestPartsEndAtMarks(t *testing.T) {
 func TestCutInMidPage(t *testing.T) {
 	t.Parallel()
 	data := patternBytes(1000)
-	source := newPaged(data, 70)
-	for cut := range 1000 {
+	for i := range 2000 {
+		cut, size := i/2, []int{70, 7}[i%2] // a part ends at its only mark, or has many
+		source := newPaged(data, size)
 		p := source.from("")
 		p.left, p.err = cut, io.ErrUnexpectedEOF
 		s := newMemStore()
@@ -219,12 +220,12 @@ func TestCutInMidPage(t *testing.T) {
 		var broken *blob.SourceError
 		require.ErrorAs(t, err, &broken)
 		require.EqualValues(t, cut, broken.Offset)
-		if cut < 70 {
+		if cut < size {
 			require.Nil(t, r.last())
 			continue
 		}
-		require.EqualValues(t, cut/70*70, r.last().Offset)
-		require.Equal(t, strconv.Itoa(cut/70), r.last().Cursor)
+		require.EqualValues(t, cut/size*size, r.last().Offset)
+		require.Equal(t, strconv.Itoa(cut/size), r.last().Cursor)
 	}
 }
 
@@ -264,6 +265,7 @@ func TestMarksAtTheLastPart(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
+		require.Len(t, c.Parts, blob.MaxParts)
 		requireContent(t, c, patternBytes(total))
 	}
 }
