@@ -109,6 +109,9 @@ func (a *attempt) admit(ex *backup.Export, req *backup.ExportRequest) error {
 	if ex.Offset != 0 && ex.Offset != req.Offset {
 		return backup.Permanent(fmt.Errorf("open export: asked for offset %d and got %d", req.Offset, ex.Offset), "the provider resumes at the wrong offset")
 	}
+	if ex.Offset != 0 && ex.Cursor != nil && req.Cursor == "" {
+		return &notProvenError{backup.Retryable(errors.New("open export: what is stored doesn't end at a cursor of the source"), "the export begins again")}
+	}
 	if ex.Offset != 0 && ex.Validator != req.Validator {
 		return &notProvenError{backup.Retryable(fmt.Errorf("open export: what was resumed has the validator %q, what is stored %q", ex.Validator, req.Validator), "the export begins again")}
 	}
@@ -221,6 +224,8 @@ func classifyStage(err error) error {
 		return nil
 	case errors.Is(err, blob.ErrTooManyParts):
 		return backup.Permanent(err, "use larger parts")
+	case errors.Is(err, blob.ErrCursor):
+		return backup.Permanent(err, "this is a bug of the provider")
 	case errors.Is(err, blob.ErrStalled):
 		return backup.Retryable(err, "the source sends nothing; look at it")
 	case errors.As(err, &store):
@@ -236,7 +241,7 @@ func classifyStage(err error) error {
 // to be left alone.
 func storeFailed(err error) error {
 	var throttled *blob.ThrottledError
-	if errors.As(err, &throttled) {
+	if errors.As(err, &throttled) && throttled.After > 0 {
 		return backup.RetryAfter(err, throttled.After, "the store limits requests: run fewer tasks at once, or raise the account's limits")
 	}
 	return backup.Retryable(err, "look at the store")
