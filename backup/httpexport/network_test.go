@@ -64,25 +64,34 @@ func TestSourceThatNeverAnswers(t *testing.T) {
 	}
 }
 
-func TestHeaderTimeoutDoesNotCutABody(t *testing.T) {
+// TestNoTimeoutCutsABody that comes piece by piece, and takes longer than all
+// timeouts together.
+func TestNoTimeoutCutsABody(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	p := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.(http.Flusher).Flush()
-		<-release
-		_, _ = io.WriteString(w, content)
-	}, func(c *httpexport.Config) {
-		c.HeaderTimeout = 500 * time.Millisecond
-		c.ContentType = nil
-	})
-	e, err := p.Export(t.Context(), request())
-	require.NoError(t, err)
-	timer := time.NewTimer(600 * time.Millisecond)
-	<-timer.C
-	close(release)
-	got, err := read(t, e)
-	require.NoError(t, err)
-	require.Equal(t, content, got)
+	const timeout, pieces = 300 * time.Millisecond, 12
+	for name, start := range map[string]func(*testing.T, http.HandlerFunc, func(*httpexport.Config)) *httpexport.Provider{
+		"HTTP/1": serve, "HTTP/2": serveH2,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tick := time.NewTicker(4 * timeout / pieces)
+			defer tick.Stop()
+			p := start(t, func(w http.ResponseWriter, r *http.Request) {
+				for i := range pieces {
+					_, _ = io.WriteString(w, content[i*len(content)/pieces:(i+1)*len(content)/pieces])
+					w.(http.Flusher).Flush()
+					select {
+					case <-tick.C:
+					case <-r.Context().Done():
+						return
+					}
+				}
+			}, func(c *httpexport.Config) {
+				c.ConnectTimeout, c.TLSTimeout, c.HeaderTimeout, c.SizeTimeout = timeout, timeout, timeout, timeout
+			})
+			whole(t, p, request())
+		})
+	}
 }
 
 // TestConnectionsOfHTTP1AreUsedOnce: what a source sends behind the length that it

@@ -70,7 +70,11 @@ func TestRetryAfter(t *testing.T) {
 		{202, "30", backup.ClassRetryAfter, 30 * time.Second},
 		{503, "0", backup.ClassRetryAfter, time.Second},
 		{429, "999999999", backup.ClassRetryAfter, 24 * time.Hour},
+		{503, "Wed, 02 Jan 2030 03:04:04 GMT", backup.ClassRetryAfter, time.Second},
+		{429, "Sat, 02 Jan 2300 03:04:04 GMT", backup.ClassRetryAfter, 24 * time.Hour},
 		{429, "later", backup.ClassRetryable, 0},
+		{503, "-7", backup.ClassRetryable, 0},
+		{503, "", backup.ClassRetryable, 0},
 		{500, "7", backup.ClassRetryable, 0},
 		{403, "7", backup.ClassPermanent, 0},
 	} {
