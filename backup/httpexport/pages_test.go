@@ -80,7 +80,7 @@ func readPages(t *testing.T, e *backup.Export) (got string, places []place, err 
 		n, err := e.Body.Read(buf)
 		text.Write(buf[:n])
 		offset := e.Offset + int64(text.Len())
-		if mark := e.Cursor(); mark != "" && (len(places) == 0 || places[len(places)-1].mark != mark) {
+		if mark := e.Cursor(); mark != "" && (len(places) == 0 || places[len(places)-1] != place{offset, mark}) {
 			places = append(places, place{offset, mark})
 		}
 		if err == io.EOF {
