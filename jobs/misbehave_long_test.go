@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"sync"
@@ -29,7 +28,6 @@ func longRows(t *testing.T) []misbehavior {
 		return verbatim(fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", header, announced, original()), announced)
 	}
 	url, trust := http2Source(t, announced)
-	span := fmt.Sprintf("bytes %d-%d/%d", misbehavingCut, announced-1, announced)
 	return []misbehavior{
 		// An HTTP/1.1 response has as many bytes as it announces; what follows them
 		// on the connection isn't part of it (RFC 9112 §6.3). A digest tells.
@@ -41,14 +39,6 @@ func longRows(t *testing.T) []misbehavior {
 		{
 			name: "long-http2", url: url, http: func(c *httpexport.Config) { c.TLS = trust }, unasked: true,
 			class: backup.ClassRetryable, message: "more than declared Content-Length",
-		},
-		{
-			name: "long-206", attempts: 2, asked: []string{"", goOn}, class: backup.ClassRetryable,
-			message: fmt.Sprintf("%d bytes were announced, and more came", announced-misbehavingCut),
-			answers: []answer{
-				broken(respond(http.StatusOK, original()[:misbehavingCut], "ETag", `"v1"`, "Content-Length", strconv.Itoa(announced))),
-				respond(http.StatusPartialContent, original()[misbehavingCut:], "ETag", `"v1"`, "Content-Range", span),
-			},
 		},
 	}
 }

@@ -90,7 +90,7 @@ func TestMisbehavingSources(t *testing.T) {
 		whole()(&sender{w, &misbehavingSite{}}, r)
 	}))
 	t.Cleanup(other.Close)
-	rows := slices.Concat(bodyRows(), digestRows(), longRows(t), resumeRows(), startOverRows(), redirectRows(other.URL))
+	rows := slices.Concat(bodyRows(), digestRows(), longRows(t), resumeRows(), startOverRows(), redirectRows(other.URL), pagedRows())
 
 	mux := http.NewServeMux()
 	sites := make(map[string]*misbehavingSite)
