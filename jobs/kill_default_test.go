@@ -27,15 +27,13 @@ type pair struct {
 	want          func() [sha256.Size]byte
 }
 
-const (
-	pairSize = 512 << 20
-	pairRate = 8 << 20 // of the first process
-)
+// pairRate is how fast the first process may read.
+const pairRate = 8 << 20
 
 func newPair(t *testing.T) *pair {
 	p := &pair{}
 	dir := t.TempDir()
-	api := export.Options{Name: "site", Size: pairSize, Behavior: func(r *http.Request, n int) export.Fault {
+	api := export.Options{Name: "site", Size: int64(envtest.Count(64<<20, 512<<20)), Behavior: func(r *http.Request, n int) export.Fault {
 		if n == 1 {
 			return export.Fault{Rate: pairRate}
 		}
@@ -64,12 +62,12 @@ func (p *pair) resumed(at time.Time) time.Duration {
 	return p.asked.Load().Sub(at)
 }
 
-// ends waits until the backup has, and returns how much was read again.
+// done waits until the backup is, and returns how much was read again.
 func (p *pair) done() int64 {
 	p.Helper()
 	p.waitFor(p.id, 3*time.Minute, func(b *backup.Backup) bool { return b.State.Terminal() })
 	p.requireOne(p.id, p.want())
-	return p.apis["site"].handler.Stats().Bytes - pairSize
+	return p.apis["site"].handler.Stats().Bytes - p.apis["site"].options.Size
 }
 
 // At default settings a worker that is killed, and led River, costs at most 90

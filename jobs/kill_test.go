@@ -87,7 +87,7 @@ func TestKilledAnywhere(t *testing.T) {
 		bound = 64<<20 + 5*8<<20 + sockets
 	}
 	// So that the journal keeps up where the machine has other work, too.
-	api := export.Options{Name: "site", Size: size, Fault: export.Fault{Rate: 64 << 20}}
+	api := export.Options{Name: "site", Size: size, Fault: export.Fault{Rate: 32 << 20}}
 	if envtest.Soak() {
 		api.Fault.Rate = 0
 	}
