@@ -123,7 +123,7 @@ func killAt(t *testing.T, p place, api export.Options, point int64, cfg *Config,
 	first := b.spawnChild(c)
 	b.served("site", min(point, api.Size))
 	if point > api.Size { // each 100 KiB is a millisecond
-		b.pass(time.Duration((point-api.Size)/100<<10) * time.Microsecond)
+		b.pass(time.Duration((point-api.Size)/(100<<10)) * time.Millisecond)
 	}
 	b.kill(first)
 	before, err := b.client.Get(b.ctx, id)
