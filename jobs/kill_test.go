@@ -98,9 +98,10 @@ func TestKilledAnywhere(t *testing.T) {
 			var again reread
 			t.Cleanup(func() { t.Log(again.String()) })
 			random := seeded(t)
-			for range runs {
-				// A tenth of the kills come when all was read.
-				point := random.Int64N(size * 10 / 9)
+			for i := range runs {
+				// One in each of as many stretches. A tenth of the kills come when all was
+				// read.
+				point := (int64(i)*size*10/9 + random.Int64N(size*10/9)) / int64(runs)
 				t.Run(strconv.FormatInt(point, 10), func(t *testing.T) {
 					n := killAt(t, p, api, point, cfg, want)
 					require.LessOrEqual(t, n, bound)
