@@ -36,31 +36,40 @@ type harm struct {
 	do   func(ctx context.Context, rng *rand.Rand) (what string, err error)
 }
 
-// hands are the kinds of harm. Those of one hand strike one after another, in
-// turns of a random order, the hands at the same time.
-func (m *monkey) hands() [][]harm {
-	return [][]harm{
-		{{"kill", m.kill}, {"kill", m.kill}, {"terminate", m.terminate}, {"freeze", m.freeze}, {"restart postgres", m.restartPostgres}, {"restart azurite", m.restartAzurite}},
-		{
+// hand is kinds of harm that strike one after another, in turns of a random
+// order, with a pause before each.
+type hand struct {
+	pause time.Duration // on the average
+	harms []harm
+}
+
+// hands are all kinds of harm. The hands strike at the same time. The operator is
+// slow where there is time, or half of the backups would be canceled.
+func (m *monkey) hands(chaos time.Duration) []hand {
+	return []hand{
+		{600 * time.Millisecond, []harm{{"kill", m.kill}, {"kill", m.kill}, {"terminate", m.terminate}, {"freeze", m.freeze}, {"restart postgres", m.restartPostgres}, {"restart azurite", m.restartAzurite}}},
+		{600 * time.Millisecond, []harm{
 			m.toxic("reset_peer"), m.toxic("timeout"), m.toxic("latency"), m.toxic("bandwidth"), m.toxic("limit_data"),
-			{"down", m.down}, {"partition", m.partition},
-		},
-		{{"cancel", m.operate("cancel")}, {"delete", m.operate("delete")}, {"delete", m.operate("delete")}, {"retry", m.operate("retry")}},
+			{"down", m.down}, {"partition", m.partition}, {"disconnect", m.disconnect},
+		}},
+		{min(chaos/25, 4*time.Second), []harm{{"cancel", m.operate("cancel")}, {"delete", m.operate("delete")}, {"delete", m.operate("delete")}, {"retry", m.operate("retry")}}},
 	}
 }
 
-// run strikes until ctx ends.
-func (m *monkey) run(ctx context.Context) {
+// run strikes for a while.
+func (m *monkey) run(ctx context.Context, chaos time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, chaos)
+	defer cancel()
 	var striking sync.WaitGroup
-	for i, harms := range m.hands() {
+	for i, hand := range m.hands(chaos) {
 		rng := seeded(m.world.seed, "hand", strconv.Itoa(i))
 		striking.Go(func() {
 			for {
-				for _, k := range rng.Perm(len(harms)) {
-					if !pause(ctx, between(rng, 200*time.Millisecond, time.Second)) {
+				for _, k := range rng.Perm(len(hand.harms)) {
+					if !pause(ctx, between(rng, hand.pause/2, hand.pause*3/2)) {
 						return
 					}
-					m.strike(ctx, rng, harms[k])
+					m.strike(ctx, rng, hand.harms[k])
 				}
 			}
 		})
@@ -188,6 +197,27 @@ func (m *monkey) partition(ctx context.Context, rng *rand.Rand) (string, error) 
 		proxies = append(proxies, w.proxies[target])
 	}
 	return w.name + " cut off", m.cut(ctx, rng, proxies)
+}
+
+// disconnect ends half of the sessions that a worker, or all, has in Postgres, which
+// itself goes on: whoever loses one can write at once by another.
+func (m *monkey) disconnect(ctx context.Context, rng *rand.Rand) (string, error) {
+	who := "worker-%"
+	if rng.IntN(2) == 0 {
+		who = m.worker(rng).name
+	}
+	var ended int
+	for range 3 {
+		var n int
+		err := m.world.pool.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE application_name LIKE $1 AND (state LIKE 'idle in transaction%' OR state = 'active' OR random() < 0.3)`, who).Scan(&n)
+		if err != nil {
+			return "", nil //nolint:nilerr // Postgres is being restarted
+		}
+		ended += n
+		pause(ctx, 300*time.Millisecond)
+	}
+	return fmt.Sprintf("%d sessions of %s ended", ended, who), nil
 }
 
 func (m *monkey) cut(ctx context.Context, rng *rand.Rand, proxies []*toxiproxy.Proxy) error {

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/internal/envtest"
 )
 
 // chaosSize is how much the chaos test does.
@@ -27,7 +27,7 @@ type chaosSize struct {
 // seconds; a run of the reconciler, 60 seconds; a backoff, which reaches 5 minutes
 // with many attempts.
 func chaosSizeOf() chaosSize {
-	if os.Getenv("BACKUP_TEST_SOAK") == "1" {
+	if envtest.Soak() {
 		return chaosSize{backups: 500, chaos: 9 * time.Minute, settle: 12 * time.Minute}
 	}
 	return chaosSize{backups: 25, chaos: 25 * time.Second, settle: 3 * time.Minute}
@@ -74,10 +74,8 @@ func TestChaos(t *testing.T) {
 	}
 
 	m.began = time.Now()
-	chaos, cancel := context.WithTimeout(t.Context(), size.chaos)
-	defer cancel()
 	var working sync.WaitGroup
-	working.Go(func() { m.run(chaos) })
+	working.Go(func() { m.run(t.Context(), size.chaos) })
 	startAll(w, size)
 	working.Wait()
 	require.Empty(t, m.broken, "put right again")

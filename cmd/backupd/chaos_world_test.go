@@ -84,6 +84,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	t.Cleanup(server.Close)
 	w.upstream[toSources] = strings.TrimPrefix(server.URL, "http://")
 
+	zerolog.SetGlobalLevel(zerolog.Disabled) // some toxics write to the global logger
 	w.toxi = toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	w.openClient()
 	return w
