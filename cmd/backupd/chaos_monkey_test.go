@@ -252,7 +252,7 @@ func (m *monkey) operate(verb string) func(context.Context, *rand.Rand) (string,
 			WHERE kind ~ '^backup' AND kind <> 'backup_reconcile' AND state IN (`+operable[verb]+`)
 			ORDER BY finalized_at IS NOT NULL, random() LIMIT $1`, 1+rng.IntN(2))
 		if err != nil {
-			return "", nil //nolint:nilerr // Postgres is being restarted
+			return "", nil // Postgres is being restarted
 		}
 		defer rows.Close()
 		var done []string
