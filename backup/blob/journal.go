@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,10 @@ type journal struct {
 	offset int64 // where they end
 	err    error // that write has returned
 
+	// room has space for one signal: what was behind is journaled.
+	room chan struct{}
+	safe atomic.Int64 // offset, for the goroutine that reads
+
 	quit chan struct{}
 	once sync.Once
 	work sync.WaitGroup
@@ -35,9 +40,10 @@ type journal struct {
 func startJournal(upload context.Context, l *ledger, o *UploadOptions, fail func(error)) *journal {
 	j := &journal{
 		write: o.Journal, ledger: l, bytes: o.JournalBytes, interval: o.JournalInterval,
-		quit: make(chan struct{}),
+		quit: make(chan struct{}), room: make(chan struct{}, 1),
 	}
 	j.parts, j.offset = l.length()
+	j.safe.Store(j.offset)
 	j.ctx, j.cancel = outlive(upload, journalGrace)
 	if j.write != nil {
 		j.work.Go(func() { j.run(fail) })
@@ -82,7 +88,31 @@ func (j *journal) save() error {
 	}
 	j.parts += len(c.Parts)
 	j.offset = c.Offset
+	j.safe.Store(c.Offset)
+	select {
+	case j.room <- struct{}{}:
+	default:
+	}
 	return nil
+}
+
+// wait waits while as much as a whole journal interval is staged and hashed, and
+// not written: a slow database holds the stream up, so that a crash never takes
+// more than that and what was under way. Only the goroutine that reads calls it.
+func (j *journal) wait(ctx context.Context) error {
+	if j.write == nil {
+		return nil
+	}
+	for {
+		if _, staged := j.ledger.length(); staged-j.safe.Load() < j.bytes {
+			return nil
+		}
+		select {
+		case <-j.room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // stop waits for a call that runs and returns the error of write, if any.

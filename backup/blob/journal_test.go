@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,12 +96,12 @@ func TestJournalAfterAPause(t *testing.T) {
 	})
 }
 
-func TestSlowJournalHoldsUpNothing(t *testing.T) {
+func TestSlowJournalHoldsUpNothingForAnInterval(t *testing.T) {
 	t.Parallel()
 	o := small()
 	f := blobtest.NewFaulty(newMemStore())
 	release := make(chan struct{})
-	o.JournalBytes = 1
+	o.JournalBytes, o.JournalInterval = 250*part, time.Nanosecond
 	calls := 0
 	o.Journal = func(context.Context, *blob.Checkpoint) error {
 		calls++
@@ -117,6 +118,34 @@ func TestSlowJournalHoldsUpNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, c.Parts, 200)
 	require.LessOrEqual(t, calls, 10, "one call must carry what piled up")
+}
+
+// What isn't journaled never exceeds an interval and what is under way in buffers:
+// reading waits for a journal that hangs.
+func TestSlowJournalBoundsWhatACrashTakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := small()
+		release := make(chan struct{})
+		o.JournalBytes, o.JournalInterval = 10*part, time.Hour
+		var received atomic.Int64
+		o.Progress = received.Store
+		o.Journal = func(context.Context, *blob.Checkpoint) error {
+			<-release
+			return nil
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := blob.Stage(t.Context(), newMemStore(), key, &pattern{size: 200 * part}, o)
+			done <- err
+		}()
+		synctest.Wait()
+		require.GreaterOrEqual(t, received.Load(), int64(10*part))
+		require.LessOrEqual(t, received.Load(), int64((10+5)*part), "an interval, and the buffers of 4 + 1 parts")
+		close(release)
+		require.NoError(t, <-done)
+		require.EqualValues(t, 200*part, received.Load())
+	})
 }
 
 func TestJournalErrorEndsTheUpload(t *testing.T) {
@@ -166,7 +195,7 @@ func TestJournalHasAGrace(t *testing.T) {
 			o := small()
 			o.JournalBytes, o.JournalInterval = 1<<40, time.Hour
 			if early {
-				o.JournalBytes = 1 // a call hangs already
+				o.JournalInterval = time.Nanosecond // a call hangs already
 			}
 			var ended error
 			o.Journal = func(ctx context.Context, _ *blob.Checkpoint) error {

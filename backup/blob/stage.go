@@ -31,14 +31,15 @@ func Stage(ctx context.Context, store Store, key string, body io.ReadCloser, opt
 
 // upload is one run of Stage.
 type upload struct {
-	store  Store
-	key    string
-	opts   *UploadOptions
-	sched  schedule
-	claim  *claim
-	ledger *ledger
-	digest digest // only the hashing goroutine uses it until work has ended
-	crc    func([]byte) uint64
+	store   Store
+	key     string
+	opts    *UploadOptions
+	sched   schedule
+	claim   *claim
+	journal *journal
+	ledger  *ledger
+	digest  digest // only the hashing goroutine uses it until work has ended
+	crc     func([]byte) uint64
 
 	slots   *semaphore.Weighted // of schedule.weight
 	hashing chan chunk          // to be hashed, in order
@@ -83,6 +84,7 @@ func (u *upload) run(parent context.Context, body io.ReadCloser) (*Content, erro
 	u.claim = u.opts.Buffers.claim()
 	defer u.claim.close()
 	j := startJournal(ctx, u.ledger, u.opts, u.fail)
+	u.journal = j
 	defer j.cancel()
 	defer j.stop() //nolint:errcheck // after a panic only
 	src := newSource(ctx, body, u.opts.Resume.Offset, u.opts)
@@ -150,6 +152,9 @@ func (u *upload) pump(ctx context.Context, src *source) error {
 func (u *upload) part(ctx context.Context, src *source, index int) (int, error) {
 	if index >= MaxParts {
 		return 0, expectEnd(src)
+	}
+	if err := u.journal.wait(ctx); err != nil {
+		return 0, err
 	}
 	size := u.sched.size(index)
 	buf, err := u.claim.acquire(ctx, size, u.sched.window(size))
