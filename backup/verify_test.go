@@ -26,7 +26,7 @@ func stored(t *testing.T) (*blobtest.Faulty, *backup.Manifest) {
 	require.NoError(t, err)
 	store := blobtest.NewFaulty(files)
 	data := bytes.Repeat([]byte("0123456789"), 100_000)
-	require.NoError(t, blob.Put(t.Context(), store, "u/s/b/site/1", data, "application/x-tar"))
+	require.NoError(t, blob.Put(t.Context(), store, "u/s/b/site/1", data, "application/x-tar", nil))
 	sum := sha256.Sum256(data)
 	o := backup.ManifestObject{Provider: "site", Key: "u/s/b/site/1", Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}
 	for len(data) > 0 {
@@ -103,7 +103,7 @@ func TestReadManifest(t *testing.T) {
 	put := func(key string, v any) {
 		data, err := json.Marshal(v)
 		require.NoError(t, err)
-		require.NoError(t, blob.Put(t.Context(), store, key, data, backup.ManifestContentType))
+		require.NoError(t, blob.Put(t.Context(), store, key, data, backup.ManifestContentType, nil))
 	}
 	put("m1", m)
 	got, err := backup.ReadManifest(t.Context(), store, "m1")

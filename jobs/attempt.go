@@ -54,7 +54,7 @@ func (a *attempt) export(ctx context.Context) (*blob.Content, error) {
 	if a.proof, err = prove(a.provider, ex, content); err != nil {
 		return nil, &notProvenError{err}
 	}
-	return content, a.w.ledger.GateTask(ctx, a.work, content, a.proof)
+	return content, inLedger(a.w.ledger.GateTask(ctx, a.work, content, a.proof))
 }
 
 // checkpoint is the journal, if the store still has what it lists and the
@@ -135,7 +135,7 @@ func (a *attempt) record(ctx context.Context, ex *backup.Export, resumed bool, t
 	})
 	if err != nil {
 		_ = ex.Body.Close() // nothing was read
-		return err
+		return inLedger(err)
 	}
 	if given != a.work.Task.ObjectKey {
 		// What was staged under the old name is of no use to anybody any more. If
@@ -180,7 +180,7 @@ func (a *attempt) journal(ctx context.Context, c *blob.Checkpoint) error {
 		a.announced = at
 	}
 	if err := a.w.ledger.JournalTask(ctx, a.work, c, announce); err != nil {
-		return err
+		return inLedger(err)
 	}
 	if at.Sub(a.shown) >= showEvery {
 		a.shown = at

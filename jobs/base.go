@@ -166,15 +166,34 @@ func (w *Workers) interrupted(
 		w.canceledInRiver(bg, backupID, jobID)
 		// What is committing goes on in another job. If the task is canceled there is
 		// nothing to release.
-		if err := release(bg); err != nil && !errors.Is(err, backup.ErrLeaseLost) {
-			w.cfg.Logger.WarnContext(bg, "release lease", "backup", backupID, "error", err)
-		}
+		w.release(ctx, backupID, release)
 		return true, cause
 	}
-	if rerr := release(bg); rerr != nil {
-		w.cfg.Logger.WarnContext(bg, "release lease", "backup", backupID, "error", rerr)
-	}
+	w.release(ctx, backupID, release)
 	return true, fmt.Errorf("handed over: %w", ctx.Err())
+}
+
+const (
+	releaseTries = 5
+	releasePause = 300 * time.Millisecond
+)
+
+// release gives a lease back, so that nobody has to wait for its end. A connection
+// that has died is found out by the first try, and the next one has another.
+func (w *Workers) release(ctx context.Context, backupID string, release func(context.Context) error) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	err := release(ctx)
+	for try := 1; try < releaseTries && backup.IsUnavailable(err); try++ {
+		select {
+		case <-time.After(releasePause):
+		case <-ctx.Done():
+		}
+		err = release(ctx)
+	}
+	if err != nil && !errors.Is(err, backup.ErrLeaseLost) {
+		w.cfg.Logger.WarnContext(ctx, "release lease", "backup", backupID, "error", err)
+	}
 }
 
 // canceledInRiver cancels the backup whose River job somebody canceled, unless

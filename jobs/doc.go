@@ -38,6 +38,19 @@
 // an advisory lock, and when it comes up again after a crash it takes back what its
 // predecessor held ([Workers.TakeBack]).
 //
+// # The connections of the River client
+//
+// A process that is stopped, or whose host loses its power, leaves the locks of its
+// open transactions behind until TCP gives up, two hours by default. Ours say
+// themselves that they end after ten seconds of silence. River's don't: give its
+// pool an idle_in_transaction_session_timeout, so that a leader which was stopped
+// in the middle of its election has a successor:
+//
+//	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+//		_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '10s'")
+//		return err
+//	}
+//
 // # The commit gate
 //
 // A task's bytes are staged where nobody sees them. When the end of the stream

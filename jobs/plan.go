@@ -75,7 +75,7 @@ func (p *planWorker) plan(ctx context.Context, work *backup.StepWork) error {
 		return err
 	}
 	if err := p.w.ledger.FinishPlan(ctx, work.Lease, exports); err != nil {
-		return err
+		return inLedger(err)
 	}
 	p.w.passed("plan")
 	return river.RecordOutput(ctx, planOutput{BackupID: work.BackupID, Providers: providers})
@@ -110,6 +110,10 @@ func (w *Workers) step(
 		return w.ledger.ReleaseStep(ctx, work.Lease)
 	}); ok {
 		return err
+	}
+	if databaseAway(err) {
+		w.release(ctx, backupID, func(ctx context.Context) error { return w.ledger.ReleaseStep(ctx, work.Lease) })
+		return fmt.Errorf("handed over: %w", err)
 	}
 	cause := backup.Classify(err)
 	out, err := w.ledger.FailStep(leased, work, cause, w.stepPolicy())

@@ -41,18 +41,25 @@ func (s *sealWorker) Work(ctx context.Context, job *river.Job[sealArgs]) error {
 func (s *sealWorker) seal(ctx context.Context, work *backup.StepWork) error {
 	data, key, err := s.w.ledger.SaveManifest(ctx, work.Lease)
 	if err != nil {
-		return err
+		return inLedger(err)
 	}
 	s.w.passed("manifest")
-	if err := blob.Put(ctx, s.w.store, key, data, backup.ManifestContentType); err != nil {
+	confirm := func(ctx context.Context) error { return inLedger(s.w.ledger.Confirm(ctx, work.Lease)) }
+	if err := blob.Put(ctx, s.w.store, key, data, backup.ManifestContentType, confirm); err != nil {
+		if failed := new(ledgerError); errors.As(err, &failed) {
+			return failed
+		}
 		if errors.Is(err, blob.ErrConflict) {
-			return backup.Permanent(fmt.Errorf("write manifest: %w", err), "something else wrote to the manifest's key; look at who has access to the store")
+			if err := s.w.ledger.RenameManifest(ctx, work.Lease); err != nil {
+				return inLedger(err)
+			}
+			return backup.Retryable(fmt.Errorf("write manifest: %w", err), "it gets another name; was the database restored, or does somebody else write to the store?")
 		}
 		return storeFailed(fmt.Errorf("write manifest: %w", err))
 	}
 	s.w.passed("seal")
 	if err := s.w.ledger.FinishSeal(ctx, work.Lease); err != nil {
-		return err
+		return inLedger(err)
 	}
 	out := sealOutput{Manifest: key, Objects: len(work.Backup.Tasks)}
 	for _, t := range work.Backup.Tasks {

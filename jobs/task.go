@@ -78,6 +78,10 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	}); ok {
 		return err
 	}
+	if databaseAway(err) {
+		t.w.release(ctx, work.BackupID, func(ctx context.Context) error { return t.w.ledger.ReleaseTask(ctx, held.last()) })
+		return fmt.Errorf("handed over: %w", err)
+	}
 	return t.fail(leased, held.last(), err, job.Args.retryAt)
 }
 
@@ -97,6 +101,28 @@ func (t *taskWorker) fail(ctx context.Context, last backup.Beat, err error, retr
 		return fmt.Errorf("record failure: %w", rerr)
 	}
 	return failed(cause, out, retry)
+}
+
+// ledgerError is an error of the database in the middle of an attempt. If the
+// database can't be reached, or was restarted, the attempt is handed over: it
+// isn't the source's failure, nor the store's.
+type ledgerError struct{ error }
+
+func (e *ledgerError) Unwrap() error { return e.error }
+
+// inLedger marks what a verb of the ledger returned, unless the verb has classed it.
+func inLedger(err error) error {
+	var classed *backup.ClassError
+	if err == nil || errors.As(err, &classed) {
+		return err
+	}
+	return &ledgerError{err}
+}
+
+// databaseAway reports whether an attempt ended because the database did.
+func databaseAway(err error) bool {
+	var ledger *ledgerError
+	return errors.As(err, &ledger) && backup.IsUnavailable(ledger.error)
 }
 
 // errContentLost means that a task which has passed the commit gate can't be
@@ -121,7 +147,7 @@ func (a *attempt) run(ctx context.Context) (*taskOutput, error) {
 	}
 	a.w.passed("commit")
 	if err := a.w.ledger.FinishTask(ctx, a.work.Lease); err != nil {
-		return nil, err
+		return nil, inLedger(err)
 	}
 	a.w.passed("task")
 	return &taskOutput{
@@ -138,7 +164,7 @@ func (a *attempt) commit(ctx context.Context, content *blob.Content) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, blob.ErrPartMissing), errors.Is(err, blob.ErrConflict):
+	case errors.Is(err, blob.ErrPartMissing), errors.Is(err, blob.ErrConflict): // before MismatchError, which a conflict may wrap
 		return backup.Retryable(fmt.Errorf("%w: %w", errContentLost, err), "the export begins again under a new name")
 	case errors.As(err, &mismatch):
 		return backup.Permanent(err, "the store doesn't hold what was sent to it; look at it before anything else")

@@ -147,7 +147,7 @@ func TestZombieAndForeignObject(t *testing.T) {
 				got, err := z.client.Get(z.ctx, z.id)
 				require.NoError(t, err)
 				key, foreign := got.Tasks[0].ObjectKey, []byte("somebody else's")
-				require.NoError(t, blob.Put(z.ctx, z.store, key, foreign, "text/plain"))
+				require.NoError(t, blob.Put(z.ctx, z.store, key, foreign, "text/plain", nil))
 				z.work()
 				z.taken()
 				z.requireCopy(z.wait(z.id))

@@ -23,7 +23,8 @@ const (
 // It may be called again after any error, also by another process, with the same
 // arguments: if the object is there and carries this upload's id, an answer was
 // lost and Commit goes on to compare. Its errors are ErrConflict when an object
-// of somebody else is at key; ErrPartMissing when neither the object nor the
+// of somebody else is at key, or one that the same upload has committed with
+// other parts, which takes a journal that was restored from an older copy; ErrPartMissing when neither the object nor the
 // parts are there, so that the upload must start over; a MismatchError when the
 // object isn't what was staged; and a StoreError that may pass.
 func Commit(ctx context.Context, store Store, key string, uploadID [16]byte, content *Content, contentType string) error {
@@ -40,12 +41,21 @@ func Commit(ctx context.Context, store Store, key string, uploadID [16]byte, con
 	case statErr != nil:
 		return &StoreError{Op: "check committed object", Err: statErr}
 	case obj.Metadata[metaUpload] == want.Metadata[metaUpload]:
-		return prove(ctx, store, obj, content, want)
+		err := prove(ctx, store, obj, content, want)
+		if bad := new(MismatchError); lost && errors.As(err, &bad) && consistent(obj) {
+			return fmt.Errorf("commit object %q: %w: the same upload has committed something else, before the journal was set back: %w", key, ErrConflict, err)
+		}
+		return err
 	case lost:
 		return fmt.Errorf("commit object %q: %w", key, ErrConflict)
 	default:
 		return mismatch(key, metaUpload, want.Metadata[metaUpload], obj.Metadata[metaUpload])
 	}
+}
+
+// consistent reports whether an object is as long as its own metadata says.
+func consistent(obj *Object) bool {
+	return obj.Metadata[metaSize] == strconv.FormatInt(obj.Size, 10)
 }
 
 func (c *Content) metadata(uploadID [16]byte) map[string]string {

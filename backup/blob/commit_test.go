@@ -141,7 +141,7 @@ func TestCommitWithoutCommittedParts(t *testing.T) {
 
 func put(t testing.TB, s blob.Store, data string) error {
 	t.Helper()
-	return blob.Put(t.Context(), s, key, []byte(data), "application/json")
+	return blob.Put(t.Context(), s, key, []byte(data), "application/json", nil)
 }
 
 func TestPut(t *testing.T) {

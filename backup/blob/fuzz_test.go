@@ -29,7 +29,7 @@ func FuzzValidateKey(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, key string) {
 		s := newMemStore()
-		err := blob.Put(t.Context(), s, key, []byte("x"), "")
+		err := blob.Put(t.Context(), s, key, []byte("x"), "", nil)
 		require.Equal(t, blob.ValidateKey(key) == nil, err == nil)
 	})
 }

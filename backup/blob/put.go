@@ -15,7 +15,13 @@ const putTries = 3
 // Put writes data as the object key, in one part. If an object is there already
 // Put succeeds when that has the same bytes, so that it may be called again, and
 // returns ErrConflict when it has others.
-func Put(ctx context.Context, store Store, key string, data []byte, contentType string) error {
+//
+// confirm, unless it is nil, is asked between staging and committing whether the
+// object is still wanted; its error ends Put. Whoever commits at the key, and then
+// perhaps deletes the object, takes away what was staged before; and confirm is to
+// see that where it happened before the staging. So a process that slept through
+// both can't bring the object back.
+func Put(ctx context.Context, store Store, key string, data []byte, contentType string, confirm func(context.Context) error) error {
 	if int64(len(data)) > maxPartSize {
 		return fmt.Errorf("put object %q: %d bytes don't fit into one part", key, len(data))
 	}
@@ -25,7 +31,7 @@ func Put(ctx context.Context, store Store, key string, data []byte, contentType 
 		if done, err = present(ctx, store, key, data); done || err != nil {
 			return err
 		}
-		err = putOnce(ctx, store, key, data, contentType)
+		err = putOnce(ctx, store, key, data, contentType, confirm)
 		// Who committed between our staging and our commit took our part away, or
 		// was faster: look again.
 		if !errors.Is(err, ErrPartMissing) && !errors.Is(err, ErrConflict) {
@@ -51,7 +57,7 @@ func present(ctx context.Context, store Store, key string, data []byte) (bool, e
 	return true, nil
 }
 
-func putOnce(ctx context.Context, store Store, key string, data []byte, contentType string) error {
+func putOnce(ctx context.Context, store Store, key string, data []byte, contentType string, confirm func(context.Context) error) error {
 	var upload, token [16]byte
 	_, _ = rand.Read(upload[:]) // it never fails
 	_, _ = rand.Read(token[:])
@@ -62,6 +68,11 @@ func putOnce(ctx context.Context, store Store, key string, data []byte, contentT
 			return &StoreError{Op: "stage object", Err: err}
 		}
 		content.Parts = []Part{part}
+	}
+	if confirm != nil {
+		if err := confirm(ctx); err != nil {
+			return fmt.Errorf("put object %q: %w", key, err)
+		}
 	}
 	return Commit(ctx, store, key, upload, content, contentType)
 }

@@ -165,7 +165,7 @@ func TestThrottledUpload(t *testing.T) {
 	_, err := blob.Stage(t.Context(), s, "a", io.NopCloser(io.LimitReader(zeros{}, 10<<20)), o)
 	check(err)
 	check(blob.Commit(t.Context(), s, "a", uploadID, &blob.Content{}, ""))
-	check(blob.Put(t.Context(), s, "a", []byte("x"), ""))
+	check(blob.Put(t.Context(), s, "a", []byte("x"), "", nil))
 	part := blob.Part{ID: blob.NewPartID(uploadID, token, 0), Size: 1}
 	_, err = blob.Resumable(t.Context(), s, "a", &blob.Checkpoint{Parts: []blob.Part{part}, Offset: 1})
 	check(err)

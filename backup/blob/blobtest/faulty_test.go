@@ -23,7 +23,7 @@ func TestFaultyConformance(t *testing.T) {
 func faulty(t *testing.T) *blobtest.Faulty {
 	t.Helper()
 	f := blobtest.NewFaulty(files(t))
-	require.NoError(t, blob.Put(t.Context(), f, "a", []byte("hello"), ""))
+	require.NoError(t, blob.Put(t.Context(), f, "a", []byte("hello"), "", nil))
 	return f
 }
 

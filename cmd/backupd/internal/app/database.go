@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -41,6 +42,13 @@ func OpenPool(ctx context.Context, f *config.File, name string, conns int32) (*p
 	}
 	cfg.MaxConns = max(cfg.MaxConns, conns)
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	// Of a process that was stopped, or whose host is gone, Postgres isn't told. Its
+	// open transactions would hold their locks until TCP gives up: River's leader
+	// could have no successor. A startup parameter would be refused by pgbouncer.
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '10s'")
+		return err
+	}
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "backupd " + name
 	}
