@@ -21,7 +21,10 @@ type digest interface {
 	Sum() [sha256.Size]byte
 }
 
-type sha256Digest struct{ h savedHash }
+type sha256Digest struct {
+	h    savedHash
+	seen byte // of what was fetched, so that the compiler can't leave it out
+}
 
 // savedHash is what sha256.New promises of its result.
 type savedHash interface {
@@ -41,10 +44,33 @@ func newSHA256(state []byte) (*sha256Digest, error) {
 			return nil, fmt.Errorf("resume hash: %w", err)
 		}
 	}
-	return &sha256Digest{h}, nil
+	return &sha256Digest{h: h}, nil
 }
 
-func (d *sha256Digest) Write(p []byte) { _, _ = d.h.Write(p) } // a hash.Hash never fails
+func (d *sha256Digest) Write(p []byte) {
+	for len(p) > 0 {
+		piece := p[:min(len(p), hashPiece)]
+		d.seen ^= fetch(piece)
+		_, _ = d.h.Write(piece) // a hash.Hash never fails
+		p = p[len(piece):]
+	}
+}
+
+const (
+	hashPiece = 128 << 10 // fits into any processor's own cache
+	cacheLine = 64
+)
+
+// fetch brings p into the processor's own cache, where a part isn't any more, or was
+// never, when it is its turn to be hashed. SHA-256 waits for each line of memory in
+// turn, and takes half as long again for that; loads that depend on nothing are
+// under way together, so that this costs less than a tenth of what it saves.
+func fetch(p []byte) (seen byte) {
+	for i := 0; i < len(p); i += cacheLine {
+		seen ^= p[i]
+	}
+	return seen
+}
 
 func (d *sha256Digest) State() ([]byte, error) { return d.h.AppendBinary(nil) }
 
