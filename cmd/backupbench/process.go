@@ -29,7 +29,7 @@ func startServer(ctx context.Context, stderr io.Writer, args ...string) (*server
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, path, args...)
+	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // this program
 	cmd.Stderr = stderr
 	in, inErr := cmd.StdinPipe()
 	out, outErr := cmd.StdoutPipe()

@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// rcloneVersion is the one that the documented numbers are about.
-const rcloneVersion = "v1.76.0"
-
 // rclone runs rclone copyurl with its default settings.
 func (l *lab) rclone(ctx context.Context, source, sink, name string) (sample, error) {
 	args := []string{
@@ -23,7 +20,7 @@ func (l *lab) rclone(ctx context.Context, source, sink, name string) (sample, er
 
 // rcloneVersionOf is what rclone says of itself, in its first line.
 func rcloneVersionOf(path string) string {
-	out, err := exec.Command(path, "version").Output() //nolint:noctx,gosec // the user's rclone; it takes milliseconds
+	out, err := exec.Command(path, "version").Output() //nolint:noctx // the user's rclone; it takes milliseconds
 	if err != nil {
 		return "rclone of an unknown version"
 	}

@@ -38,7 +38,7 @@ func (c *workerCmd) copyTo(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // it was read to its end
+	defer body.Close()
 	n, err := io.CopyBuffer(struct{ io.Writer }{w}, body, make([]byte, mib))
 	if err == nil && n != int64(c.Size) {
 		err = fmt.Errorf("%d bytes came", n)
@@ -69,7 +69,7 @@ func (c *workerCmd) unhashed(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close() //nolint:errcheck // it was read to its end
+	defer body.Close()
 	buffers := make(chan []byte, c.Concurrency+1)
 	for range cap(buffers) {
 		buffers <- make([]byte, c.Part)
