@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"time"
 )
 
@@ -89,4 +90,16 @@ func measure(ctx context.Context, stderr io.Writer, args, env []string, answer a
 	s := sample{processWall: wall, processCPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 	s.Wall, s.CPU, s.Peak = s.processWall, s.processCPU, childPeak(cmd.ProcessState)
 	return s, nil
+}
+
+// sharedWriter is what all children write their errors to.
+type sharedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sharedWriter) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
 }

@@ -42,7 +42,7 @@ func (c *runCmd) Run(ctx context.Context, sys *system) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	lab := &lab{cmd: c, dir: dir, err: sys.err, results: newResults()}
+	lab := &lab{cmd: c, dir: dir, err: &sharedWriter{w: sys.err}, results: newResults()}
 	defer func() { err = errors.Join(err, lab.close(context.WithoutCancel(ctx))) }()
 	if err := lab.open(ctx); err != nil {
 		return err
