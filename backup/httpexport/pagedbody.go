@@ -47,7 +47,7 @@ func (b *pagedBody) Read(p []byte) (int, error) {
 			b.read, b.mark = true, ""
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // body returns it itself
+		case err == io.EOF:
 			b.err = b.endPage()
 		case err != nil:
 			b.err = b.named(err)

@@ -34,7 +34,7 @@ func (p *Provider) Size(ctx context.Context, req *backup.ExportRequest) (int64, 
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if _, err := p.checkMedia(resp); err != nil || resp.ContentLength == 0 {
-			return -1, nil //nolint:nilerr // it speaks of something else than the export
+			return -1, nil
 		}
 		return resp.ContentLength, nil
 	case http.StatusNoContent, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:

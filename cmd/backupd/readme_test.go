@@ -41,6 +41,7 @@ func TestReadmeCommands(t *testing.T) {
 		startCommand + "\n" + strings.Replace(getCommand, "%s", "<the id it returned>", 1), // TestServe
 		"go test ./...", // this
 		"backupd config check --config backupd.yaml\nbackupd migrate up --config backupd.yaml\nbackupd serve --config backupd.yaml",
+		"go run ./cmd/backupbench", // its own tests, and .ci/run with --gate
 	}, shell)
 
 	file := filepath.Join(t.TempDir(), "backupd.yaml")

@@ -84,11 +84,13 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	cfg := &migrations.Config{Schema: a.file.Database.Schema, Logger: a.opts.Log}
-	if !a.opts.Migrate {
-		return migrations.Validate(ctx, a.pool, cfg)
-	}
-	_, err = migrations.Up(ctx, a.pool, cfg)
-	return err
+	return whileAway(ctx, time.Duration(a.file.Database.Wait), func() error {
+		if !a.opts.Migrate {
+			return migrations.Validate(ctx, a.pool, cfg)
+		}
+		_, err := migrations.Up(ctx, a.pool, cfg)
+		return err
+	})
 }
 
 func (a *App) makeClient(context.Context) (err error) {

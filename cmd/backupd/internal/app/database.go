@@ -84,6 +84,19 @@ func WaitForDatabase(ctx context.Context, pool *pgxpool.Pool, wait time.Duration
 	}
 }
 
+// whileAway calls fn again as long as it fails because the database went away, for
+// at most wait.
+func whileAway(ctx context.Context, wait time.Duration, fn func() error) error {
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := fn()
+		if err == nil || !worthWaiting(err) || !sleep(limited, pause) {
+			return err
+		}
+	}
+}
+
 func ping(ctx context.Context, pool *pgxpool.Pool) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()

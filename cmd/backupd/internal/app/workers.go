@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -25,21 +26,29 @@ func (a *App) startWorkers(ctx context.Context) (err error) {
 	if a.riverDB, err = OpenPool(ctx, a.file, "river", riverConns); err != nil {
 		return err
 	}
-	client, err := river.NewClient(riverpgxv5.New(a.riverDB), cfg)
-	if err != nil {
-		return fmt.Errorf("make River client: %w", err)
-	}
-	leave, err := workers.TakeBack(ctx)
+	wait := time.Duration(a.file.Database.Wait)
+	err = whileAway(ctx, wait, func() error {
+		leave, err := workers.TakeBack(ctx)
+		if err == nil {
+			a.leaveID = leave
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	a.leaveID = leave
-	// The client ends when it is told to, not with the start.
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("start River client: %w", err)
-	}
-	a.river = client
-	return nil
+	return whileAway(ctx, wait, func() error {
+		client, err := river.NewClient(riverpgxv5.New(a.riverDB), cfg)
+		if err != nil {
+			return fmt.Errorf("make River client: %w", err)
+		}
+		// The client ends when it is told to, not with the start.
+		if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+			return fmt.Errorf("start River client: %w", err)
+		}
+		a.river = client
+		return nil
+	})
 }
 
 func (a *App) stopWorkers(ctx context.Context) error {
