@@ -90,7 +90,7 @@ func TestStopped(t *testing.T) {
 			b.work()
 			got := b.wait(id)
 			b.requireCopy(got)
-			b.eventually("River to know", 10*time.Second, func() bool {
+			b.eventually("River to know", time.Minute, func() bool {
 				return b.count("SELECT count(*) FROM {river_job} WHERE kind <> 'backup_reconcile' AND state <> 'completed'") == 0
 			})
 			before := b.rows()
