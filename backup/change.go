@@ -54,8 +54,12 @@ func (ch *change) flush(ctx context.Context) error {
 	if ch.failure != nil {
 		f = *ch.failure
 	}
+	names, providers, data, err := columnsOf(ch.events)
+	if err != nil {
+		return err
+	}
 	tag, err := ch.tx.Exec(ctx, ch.c.sql(`
-		UPDATE {{schema}}.backup SET
+		WITH u AS (UPDATE {{schema}}.backup SET
 			state = @state, open_tasks = @open, failed_tasks = @failed, event_seq = event_seq + @events,
 			river_job_id = @job, failures = @failures, generation = @generation,
 			error_class = nullif(@class, ''), error = nullif(@error, ''), error_hint = nullif(@hint, ''),
@@ -65,40 +69,31 @@ func (ch *change) flush(ctx context.Context) error {
 			cancel_requested_at = CASE WHEN @canceling THEN coalesce(cancel_requested_at, now()) END,
 			started_at = CASE WHEN @state = 'running' THEN coalesce(started_at, now()) ELSE started_at END,
 			finished_at = CASE WHEN @state IN ('done', 'failed', 'canceled') THEN coalesce(finished_at, now()) END
-		WHERE id = @id AND state = @was`),
+			WHERE id = @id AND state = @was RETURNING id, event_seq - @events AS seq),
+		e AS (INSERT INTO {{schema}}.backup_event (backup_id, seq, name, provider, data)
+			SELECT u.id, u.seq + e.n, e.name, nullif(e.provider, ''), e.data
+			FROM u, unnest(@names::text[], @providers::text[], @data::jsonb[]) WITH ORDINALITY AS e (name, provider, data, n))
+		SELECT FROM u`),
 		pgx.StrictNamedArgs{
+			"names": names, "providers": providers, "data": data,
 			"id": b.ID, "was": ch.was, "state": b.State, "open": b.openTasks, "failed": b.failedTasks,
 			"events": len(ch.events), "job": b.riverJobID, "failures": b.failures, "generation": b.generation,
 			"class": string(f.Class), "error": f.Message, "hint": f.Hint,
 			"canceling": ch.canceling && !b.State.Terminal(),
 		})
-	if err := oneRow(tag.RowsAffected(), err, "update backup"); err != nil {
-		return err
-	}
-	return ch.writeEvents(ctx)
+	return oneRow(tag.RowsAffected(), err, "update backup")
 }
 
-func (ch *change) writeEvents(ctx context.Context) error {
-	if len(ch.events) == 0 {
-		return nil
-	}
-	names, providers, data := make([]string, len(ch.events)), make([]string, len(ch.events)), make([][]byte, len(ch.events))
-	for i, e := range ch.events {
+// columnsOf are the columns of events.
+func columnsOf(events []event) (names, providers []string, data [][]byte, err error) {
+	for _, e := range events {
 		raw, err := json.Marshal(e.data)
 		if err != nil {
-			return fmt.Errorf("encode event %s: %w", e.name, err)
+			return nil, nil, nil, fmt.Errorf("encode event %s: %w", e.name, err)
 		}
-		names[i], providers[i], data[i] = string(e.name), e.provider, raw
+		names, providers, data = append(names, string(e.name)), append(providers, e.provider), append(data, raw)
 	}
-	_, err := ch.tx.Exec(ctx, ch.c.sql(`
-		INSERT INTO {{schema}}.backup_event (backup_id, seq, name, provider, data)
-		SELECT @id, @seq + e.n, e.name, nullif(e.provider, ''), e.data
-		FROM unnest(@names::text[], @providers::text[], @data::jsonb[]) WITH ORDINALITY AS e (name, provider, data, n)`),
-		pgx.StrictNamedArgs{"id": ch.b.ID, "seq": ch.b.eventSeq, "names": names, "providers": providers, "data": data})
-	if err != nil {
-		return fmt.Errorf("write events: %w", err)
-	}
-	return nil
+	return names, providers, data, nil
 }
 
 // settle moves a running backup on when its last open task has ended.

@@ -90,7 +90,13 @@ func New(cfg *Config) (*Client, error) {
 		return nil, err
 	}
 	c.schema = pgx.Identifier{c.cfg.Schema}.Sanitize()
-	rc, err := river.NewClient(riverpgxv5.New(c.cfg.Pool), &river.Config{Schema: c.cfg.Schema, Logger: c.cfg.Logger})
+	rc, err := river.NewClient(riverpgxv5.New(c.cfg.Pool), &river.Config{
+		Schema: c.cfg.Schema, Logger: c.cfg.Logger,
+		// River leaves out the notification of a job that a client inserts into a queue
+		// within this time of the one before, and a worker that has fetched in between
+		// sees the job only when it polls, after a second.
+		FetchCooldown: river.FetchCooldownMin,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("make River client: %w", err)
 	}

@@ -14,10 +14,13 @@ import (
 // nobody else needs to. Every write after a claim is fenced by the lease's
 // token: once another worker has claimed the row, or it has left the state
 // that the verb is for, the verb returns ErrLeaseLost and writes nothing.
-type Ledger struct{ c *Client }
+type Ledger struct {
+	c       *Client
+	general bool // never a single statement; for tests
+}
 
 // Ledger returns the workers' verbs. They need Config.Pool.
-func (c *Client) Ledger() *Ledger { return &Ledger{c} }
+func (c *Client) Ledger() *Ledger { return &Ledger{c: c} }
 
 // Lease is the right to work on a task, or on the planning or sealing of a
 // backup, until it ends without being renewed.

@@ -40,6 +40,9 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 	if err != nil {
 		return nil, err
 	}
+	if w, err = l.claimFresh(ctx, a, token, p); w != nil || err != nil {
+		return w, err
+	}
 	var waits string
 	err = l.c.inChange(ctx, a.BackupID, func(ch *change) error {
 		waits = ""
@@ -63,7 +66,7 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 		if was == TaskPending {
 			ch.emitTask(t)
 		}
-		w = &TaskWork{Lease: Lease{ch.b.ID, t.ID, token}, Backup: ch.b, Task: t, UploadID: t.uploadID, Validator: t.validator, Cursor: t.cursor}
+		w = newWork(ch.b, t, token)
 		w.Checkpoint, err = ch.checkpoint(ctx, t)
 		return err
 	})
@@ -74,6 +77,10 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 		return nil, &WaitError{Reason: waits}
 	}
 	return w, err
+}
+
+func newWork(b *Backup, t *Task, token uuid.UUID) *TaskWork {
+	return &TaskWork{Lease: Lease{b.ID, t.ID, token}, Backup: b, Task: t, UploadID: t.uploadID, Validator: t.validator, Cursor: t.cursor}
 }
 
 // WaitError means that a task can't run now because of a limit over all
@@ -97,12 +104,16 @@ func idle(b *Backup, t *Task, job int64) error {
 	return nil
 }
 
+// leaseTaskSet is the claim of a task's row. It takes @token, @d and @worker, and
+// what endAttempt does.
+const leaseTaskSet = `state = CASE WHEN state = 'pending' THEN 'running' ELSE state END,
+	started_at = coalesce(started_at, now()), next_attempt_at = NULL, ` + endAttempt + `,
+	claims = claims + 1, claimed_at = now(), from_bytes = stored_bytes,
+	lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker`
+
 func (l *Ledger) leaseTask(ctx context.Context, tx pgx.Tx, id string, token uuid.UUID, p ClaimParams) (*Task, error) {
 	rows, err := tx.Query(ctx, l.c.sql(`
-		UPDATE {{schema}}.backup_task t SET state = CASE WHEN state = 'pending' THEN 'running' ELSE state END,
-			started_at = coalesce(started_at, now()), next_attempt_at = NULL, `+endAttempt+`,
-			claims = claims + 1, claimed_at = now(), from_bytes = stored_bytes,
-			lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker
+		UPDATE {{schema}}.backup_task t SET `+leaseTaskSet+`
 		WHERE id = @id AND state IN ('pending', 'running', 'committing') AND (lease_until IS NULL OR lease_until < now())
 		RETURNING `+taskColumns),
 		ending(AttemptLost, nil, 0, pgx.StrictNamedArgs{"id": id, "token": token, "d": p.Duration, "worker": p.Worker}))

@@ -11,6 +11,9 @@ import (
 
 // FinishTask makes a committing task done. Its object must be in the store.
 func (l *Ledger) FinishTask(ctx context.Context, lease Lease) error {
+	if done, err := l.finishOne(ctx, lease); done || err != nil {
+		return err
+	}
 	return l.task(ctx, lease, TaskCommitting, func(ch *change, t *Task) error {
 		return ch.endTask(ctx, t, TaskDone, nil)
 	})
@@ -90,15 +93,18 @@ func (ch *change) endTask(ctx context.Context, t *Task, state TaskState, f *Fail
 	return ch.settle(ctx)
 }
 
+// endTaskSet ends a task's row. It takes @state and what endAttempt does.
+const endTaskSet = `state = @state, finished_at = now(), next_attempt_at = NULL, ` + endAttempt + `,
+	lease_token = NULL, lease_until = NULL,
+	error_class = nullif(@class, ''), error = nullif(@error, ''), error_hint = nullif(@hint, '')`
+
 func (ch *change) endTaskRow(ctx context.Context, t *Task, state TaskState, f *Failure) error {
 	failures := t.failures
 	if state == TaskFailed {
 		failures++
 	}
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
-		UPDATE {{schema}}.backup_task t SET state = @state, finished_at = now(), next_attempt_at = NULL, `+endAttempt+`,
-			lease_token = NULL, lease_until = NULL, failures = @failures,
-			error_class = nullif(@class, ''), error = nullif(@error, ''), error_hint = nullif(@hint, '')
+		UPDATE {{schema}}.backup_task t SET `+endTaskSet+`, failures = @failures
 		WHERE id = @id AND state = @was RETURNING `+taskColumns),
 		ending(AttemptOutcome(state), f, t.ReceivedBytes, pgx.StrictNamedArgs{"id": t.ID, "was": t.State, "state": state, "failures": failures}))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
 )
 
 // StepWork is the planning or sealing of a backup, claimed.
@@ -58,6 +59,9 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 	if err != nil {
 		return nil, err
 	}
+	if w, err = l.claimFreeStep(ctx, id, p, state, token); w != nil || err != nil {
+		return w, err
+	}
 	err = l.c.inTx(ctx, func(tx pgx.Tx) error {
 		if !validID(id) {
 			return &IdleError{Reason: "no such backup"}
@@ -85,9 +89,11 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 	return w, err
 }
 
+const leaseStepSet = `lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker, next_attempt_at = NULL`
+
 func (l *Ledger) leaseStep(ctx context.Context, tx pgx.Tx, id string, state State, token uuid.UUID, p ClaimParams) error {
 	tag, err := tx.Exec(ctx, l.c.sql(`
-		UPDATE {{schema}}.backup SET lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker, next_attempt_at = NULL
+		UPDATE {{schema}}.backup SET `+leaseStepSet+`
 		WHERE id = @id AND state = @state AND (lease_until IS NULL OR lease_until < now())`),
 		pgx.StrictNamedArgs{"id": id, "state": state, "token": token, "d": p.Duration, "worker": p.Worker})
 	if err != nil {
@@ -131,72 +137,48 @@ type Planned struct {
 // running.
 func (l *Ledger) FinishPlan(ctx context.Context, lease Lease, exports []Planned) error {
 	return l.step(ctx, lease, StatePending, func(ch *change) error {
-		tasks := make([]*Task, len(exports))
-		for i, e := range exports {
-			t, err := ch.insertTask(ctx, e)
-			if err != nil {
-				return err
-			}
-			tasks[i] = t
-			ch.emitTask(t)
-		}
-		ch.b.State, ch.b.openTasks, ch.b.failures, ch.failure = StateRunning, len(tasks), 0, nil
-		return ch.insertTaskJobs(ctx, tasks)
-	})
-}
-
-func (ch *change) insertTask(ctx context.Context, e Planned) (*Task, error) {
-	upload, provider := uuid.New(), e.Provider
-	rows, err := ch.tx.Query(ctx, ch.c.sql(`
-		INSERT INTO {{schema}}.backup_task AS t (id, backup_id, provider, upload_id, object_key, announced_size)
-		VALUES (@id, @backup, @provider, @upload, @key, nullif(@size::bigint, -1)) RETURNING `+taskColumns),
-		pgx.StrictNamedArgs{
-			"id": newID(), "backup": ch.b.ID, "provider": provider,
-			"upload": upload, "key": ch.c.objectKey(ch.b, provider, upload), "size": e.Size,
-		})
-	if err != nil {
-		return nil, fmt.Errorf("insert task %s: %w", provider, err)
-	}
-	t, err := pgx.CollectExactlyOneRow(rows, scanTask)
-	if err != nil {
-		return nil, fmt.Errorf("insert task %s: %w", provider, err)
-	}
-	return t, nil
-}
-
-// SaveManifest stores the manifest's bytes and key in the row of a sealing
-// backup, before they are written to the store. If they are there already it
-// returns those.
-func (l *Ledger) SaveManifest(ctx context.Context, lease Lease) (data []byte, key string, err error) {
-	err = l.step(ctx, lease, StateSealing, func(ch *change) error {
-		err := ch.tx.QueryRow(ctx, l.c.sql(`SELECT manifest, coalesce(manifest_key, '') FROM {{schema}}.backup WHERE id = @id`),
-			pgx.StrictNamedArgs{"id": ch.b.ID}).Scan(&data, &key)
+		rank, err := ch.rank(ctx)
 		if err != nil {
-			return fmt.Errorf("read manifest: %w", err)
-		}
-		if data != nil {
-			return nil
-		}
-		if data, err = ch.buildManifest(ctx); err != nil {
 			return err
 		}
-		key = l.c.manifestKey(ch.b)
-		_, err = ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup SET manifest = @data, manifest_key = @key WHERE id = @id`),
-			pgx.StrictNamedArgs{"id": ch.b.ID, "data": data, "key": key})
-		if err != nil {
-			return fmt.Errorf("save manifest: %w", err)
+		tasks, params := make([]*Task, len(exports)), make([]river.InsertManyParams, len(exports))
+		for i, e := range exports {
+			t := &Task{ID: newID(), BackupID: ch.b.ID, Provider: e.Provider, State: TaskPending, uploadID: uuid.New()}
+			if t.ObjectKey = l.c.objectKey(ch.b, t.Provider, t.uploadID); e.Size >= 0 {
+				t.AnnouncedSize = &e.Size
+			}
+			tasks[i], params[i] = t, l.c.taskJob(ch.b, t, rank)
+			ch.emitTask(t)
 		}
-		return nil
+		// Their River jobs come first, so that the rows are written once.
+		res, err := l.c.river.InsertManyTx(ctx, ch.tx, params)
+		if err != nil {
+			return fmt.Errorf("insert River jobs: %w", err)
+		}
+		for i, t := range tasks {
+			t.riverJobID = &res[i].Job.ID
+		}
+		ch.b.State, ch.b.openTasks, ch.b.failures, ch.failure = StateRunning, len(tasks), 0, nil
+		return ch.insertTasks(ctx, tasks)
 	})
-	return data, key, err
 }
 
-// FinishSeal makes a sealing backup done. Its manifest must be in the store.
-func (l *Ledger) FinishSeal(ctx context.Context, lease Lease) error {
-	return l.step(ctx, lease, StateSealing, func(ch *change) error {
-		ch.b.State, ch.failure = StateDone, nil
-		return nil
-	})
+func (ch *change) insertTasks(ctx context.Context, tasks []*Task) error {
+	n := len(tasks)
+	ids, providers, keys := make([]string, n), make([]string, n), make([]string, n)
+	uploads, sizes, jobs := make([]uuid.UUID, n), make([]*int64, n), make([]*int64, n)
+	for i, t := range tasks {
+		ids[i], providers[i], keys[i] = t.ID, t.Provider, t.ObjectKey
+		uploads[i], sizes[i], jobs[i] = t.uploadID, t.AnnouncedSize, t.riverJobID
+	}
+	_, err := ch.tx.Exec(ctx, ch.c.sql(`
+		INSERT INTO {{schema}}.backup_task (backup_id, id, provider, upload_id, object_key, announced_size, river_job_id)
+		SELECT @backup, t.* FROM unnest(@ids::uuid[], @providers::text[], @uploads::uuid[], @keys::text[], @sizes::bigint[], @jobs::bigint[]) AS t`),
+		pgx.StrictNamedArgs{"backup": ch.b.ID, "ids": ids, "providers": providers, "uploads": uploads, "keys": keys, "sizes": sizes, "jobs": jobs})
+	if err != nil {
+		return fmt.Errorf("insert tasks: %w", err)
+	}
+	return nil
 }
 
 // FailStep records that planning or sealing failed, and ends the lease. If that

@@ -49,12 +49,20 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 		}
 		return l.checkSize(ctx, l.c.cfg.Pool, w.Backup)
 	}
+	opened, err := l.openFirst(ctx, w, s)
+	if err != nil {
+		return err
+	}
+	if opened {
+		w.Task.ContentType, w.Checkpoint = s.ContentType, nil
+		return l.checkSize(ctx, l.c.cfg.Pool, w.Backup)
+	}
 	upload := w.UploadID
 	if w.Task.CaptureStartedAt != nil {
 		upload = uuid.New()
 	}
 	key := l.c.objectKey(w.Backup, w.Task.Provider, upload)
-	err := l.task(ctx, w.Lease, TaskRunning, func(ch *change, _ *Task) error {
+	err = l.task(ctx, w.Lease, TaskRunning, func(ch *change, _ *Task) error {
 		_, err := ch.tx.Exec(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task SET `+resetJournal+` WHERE id = @id`),
 			pgx.StrictNamedArgs{"id": w.TaskID, "upload": upload, "key": key})
@@ -62,9 +70,8 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 			return fmt.Errorf("open task: %w", err)
 		}
 		_, err = ch.tx.Exec(ctx, l.c.sql(`
-			UPDATE {{schema}}.backup_task SET validator = @validator, content_type = @type, announced_size = nullif(@size::bigint, -1),
-				capture_started_at = now() - @took::interval WHERE id = @id`),
-			pgx.StrictNamedArgs{"id": w.TaskID, "took": s.Took, "validator": s.Validator, "type": s.ContentType, "size": s.Size})
+			UPDATE {{schema}}.backup_task SET `+captureSet+` WHERE id = @id`),
+			capturing(s, pgx.StrictNamedArgs{"id": w.TaskID}))
 		if err != nil {
 			return fmt.Errorf("open task: %w", err)
 		}
@@ -78,6 +85,16 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 	}
 	w.UploadID, w.Task.ObjectKey, w.Task.ContentType, w.Checkpoint = upload, key, s.ContentType, nil
 	return nil
+}
+
+// captureSet notes what is known of an export that was opened.
+const captureSet = `validator = @validator, content_type = @type, announced_size = nullif(@size::bigint, -1),
+	capture_started_at = now() - @took::interval`
+
+// capturing adds what captureSet takes.
+func capturing(s Source, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+	args["took"], args["validator"], args["type"], args["size"] = s.Took, s.Validator, s.ContentType, s.Size
+	return args
 }
 
 // task runs fn on the leased task, with its backup locked.
@@ -164,25 +181,44 @@ func (l *Ledger) insertParts(ctx context.Context, tx pgx.Tx, taskID string, part
 	if len(parts) == 0 {
 		return nil
 	}
-	idx, ids := make([]int, len(parts)), make([]string, len(parts))
-	sizes, crcs := make([]int64, len(parts)), make([]int64, len(parts))
-	for i, p := range parts {
-		idx[i], ids[i], sizes[i], crcs[i] = p.ID.Index(), p.ID.String(), p.Size, int64(p.CRC64) //nolint:gosec // the same 64 bits
-	}
 	_, err := tx.Exec(ctx, l.c.sql(`
 		INSERT INTO {{schema}}.backup_part (task_id, idx, part_id, size, crc64)
 		SELECT @id, p.* FROM unnest(@idx::int[], @ids::text[], @sizes::bigint[], @crcs::bigint[]) AS p`),
-		pgx.StrictNamedArgs{"id": taskID, "idx": idx, "ids": ids, "sizes": sizes, "crcs": crcs})
+		partColumns(parts, pgx.StrictNamedArgs{"id": taskID}))
 	if err != nil {
 		return fmt.Errorf("write parts: %w", err)
 	}
 	return nil
 }
 
+// partColumns adds the columns of backup_part: @idx, @ids, @sizes and @crcs.
+func partColumns(parts []blob.Part, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+	idx, ids := make([]int, len(parts)), make([]string, len(parts))
+	sizes, crcs := make([]int64, len(parts)), make([]int64, len(parts))
+	for i, p := range parts {
+		idx[i], ids[i], sizes[i], crcs[i] = p.ID.Index(), p.ID.String(), p.Size, int64(p.CRC64) //nolint:gosec // the same 64 bits
+	}
+	args["idx"], args["ids"], args["sizes"], args["crcs"] = idx, ids, sizes, crcs
+	return args
+}
+
+// gateSet takes a task's row through the commit gate.
+const gateSet = `state = 'committing', size = @size, sha256 = @sha256, proof = @proof,
+	stored_bytes = @size, stored_parts = @parts, received_bytes = @size, hash_state = NULL, capture_finished_at = now()`
+
+// gating adds what gateSet takes.
+func gating(content *blob.Content, proof Proof, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+	args["size"], args["sha256"], args["proof"], args["parts"] = content.Size, content.SHA256[:], proof, len(content.Parts)
+	return args
+}
+
 // GateTask takes a running task through the commit gate: from then on whoever
 // holds its lease commits exactly content. Parts that the journal has already
 // must be the first of content's.
 func (l *Ledger) GateTask(ctx context.Context, w *TaskWork, content *blob.Content, proof Proof) error {
+	if gated, err := l.gateWhole(ctx, w, content, proof); gated || err != nil {
+		return err
+	}
 	return l.task(ctx, w.Lease, TaskRunning, func(ch *change, t *Task) error {
 		if t.StoredParts > len(content.Parts) {
 			return Permanent(fmt.Errorf("journal has %d parts and the upload %d", t.StoredParts, len(content.Parts)), "this is a bug")
@@ -191,15 +227,11 @@ func (l *Ledger) GateTask(ctx context.Context, w *TaskWork, content *blob.Conten
 			return err
 		}
 		rows, err := ch.tx.Query(ctx, l.c.sql(`
-			UPDATE {{schema}}.backup_task t SET state = 'committing', size = @size, sha256 = @sha256, proof = @proof,
-				stored_bytes = @size, stored_parts = @parts, received_bytes = @size, hash_state = NULL, capture_finished_at = now()
+			UPDATE {{schema}}.backup_task t SET `+gateSet+`
 			WHERE id = @id AND lease_token = @token AND state = 'running'
 				AND (SELECT count(*) = @parts AND coalesce(sum(size), 0) = @size FROM {{schema}}.backup_part p WHERE p.task_id = t.id)
 			RETURNING `+taskColumns),
-			pgx.StrictNamedArgs{
-				"id": t.ID, "token": w.Token, "size": content.Size, "sha256": content.SHA256[:],
-				"proof": proof, "parts": len(content.Parts),
-			})
+			gating(content, proof, pgx.StrictNamedArgs{"id": t.ID, "token": w.Token}))
 		if err != nil {
 			return fmt.Errorf("pass commit gate: %w", err)
 		}

@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -52,32 +51,20 @@ type ManifestPart struct {
 }
 
 // buildManifest makes the manifest from rows alone, so that every worker that
-// seals this backup makes the same bytes.
-func (ch *change) buildManifest(ctx context.Context) ([]byte, error) {
-	b := ch.b
+// seals this backup makes the same bytes. The tasks are in the order of their
+// providers, and parts is by the tasks' ids.
+func buildManifest(b *Backup, tasks []*Task, parts map[string][]ManifestPart) ([]byte, error) {
 	m := Manifest{Version: ManifestVersion, BackupID: b.ID, UserID: b.UserID, SiteID: b.SiteID, Labels: b.Labels, CreatedAt: b.CreatedAt.UTC()}
-	tasks, err := ch.c.tasks(ctx, ch.tx, b.ID)
-	if err != nil {
-		return nil, err
-	}
 	for _, t := range tasks {
 		if t.State != TaskDone {
 			return nil, fmt.Errorf("build manifest: task %s is %s", t.Provider, t.State)
 		}
-		o := ManifestObject{
+		m.Objects = append(m.Objects, ManifestObject{
 			Provider: t.Provider, Key: t.ObjectKey, UploadID: t.uploadID.String(), ContentType: t.ContentType,
 			Size: t.Size, SHA256: hexOf(t.SHA256), Proof: t.Proof,
 			Capture: Capture{From: t.CaptureStartedAt.UTC(), To: t.CaptureFinishedAt.UTC()},
-		}
-		parts, err := ch.parts(ctx, t.ID)
-		if err != nil {
-			return nil, err
-		}
-		o.Parts = make([]ManifestPart, len(parts))
-		for i, p := range parts {
-			o.Parts[i] = ManifestPart{Size: p.Size, CRC64: fmt.Sprintf("%016x", p.CRC64)}
-		}
-		m.Objects = append(m.Objects, o)
+			Parts:   append([]ManifestPart{}, parts[t.ID]...),
+		})
 	}
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {

@@ -45,18 +45,27 @@ const taskColumns = `t.id, t.backup_id, t.provider, t.state, t.failures, t.next_
 	t.attempts, t.rate, t.cursor, t.staged_at, t.from_bytes, t.progress_bytes, now() - coalesce(t.progress_at, t.started_at)`
 
 func scanTask(row pgx.CollectableRow) (*Task, error) {
-	var t Task
-	var f failureColumns
-	err := row.Scan(&t.ID, &t.BackupID, &t.Provider, &t.State, &t.failures, &t.NextAttemptAt, &t.StartedAt, &t.FinishedAt,
+	t, f := new(Task), new(failureColumns)
+	err := row.Scan(taskDest(t, f)...)
+	return t.complete(f), err
+}
+
+// taskDest is where taskColumns go.
+func taskDest(t *Task, f *failureColumns) []any {
+	return []any{&t.ID, &t.BackupID, &t.Provider, &t.State, &t.failures, &t.NextAttemptAt, &t.StartedAt, &t.FinishedAt,
 		&f.class, &f.message, &f.hint, &t.ReceivedBytes, &t.StoredBytes, &t.StoredParts, &t.AnnouncedSize,
 		&t.ObjectKey, &t.ContentType, &t.Size, &t.SHA256, &t.Proof, &t.CaptureStartedAt, &t.CaptureFinishedAt,
 		&t.riverJobID, &t.leaseToken, &t.uploadID, &t.validator, &t.hashState,
-		&t.Attempts, &t.Rate, &t.cursor, &t.stagedAt, &t.fromBytes, &t.progressBytes, &t.age)
+		&t.Attempts, &t.Rate, &t.cursor, &t.stagedAt, &t.fromBytes, &t.progressBytes, &t.age}
+}
+
+// complete derives what isn't a column of its own.
+func (t *Task) complete(f *failureColumns) *Task {
 	t.Failure = f.failure()
 	if t.Attempt = t.failures; t.StartedAt != nil && t.State != TaskFailed {
 		t.Attempt++
 	}
-	return &t, err
+	return t
 }
 
 type failureColumns struct{ class, message, hint *string }
@@ -105,9 +114,11 @@ func (c *Client) oneBackup(ctx context.Context, q querier, tail string, args pgx
 	return bs[0], nil
 }
 
+const tasksOf = "SELECT " + taskColumns + " FROM {{schema}}.backup_task t WHERE t.backup_id = @id ORDER BY t.provider"
+
 // tasks reads a backup's tasks in the order of their providers.
 func (c *Client) tasks(ctx context.Context, q querier, backupID string) ([]*Task, error) {
-	rows, err := q.Query(ctx, c.sql("SELECT "+taskColumns+" FROM {{schema}}.backup_task t WHERE t.backup_id = @id ORDER BY t.provider"),
+	rows, err := q.Query(ctx, c.sql(tasksOf),
 		pgx.StrictNamedArgs{"id": backupID})
 	if err != nil {
 		return nil, fmt.Errorf("read tasks: %w", err)

@@ -30,7 +30,7 @@ var benchProviders = []string{"a", "b", "c"}
 // job layer does.
 const (
 	benchWorkers  = 100 // MaxWorkers of each queue
-	benchCooldown = 2 * time.Millisecond
+	benchCooldown = 10 * time.Millisecond
 	benchCallers  = 4  // goroutines that ask for backups, one per transaction
 	benchPool     = 16 // connections for our own statements
 	benchRiver    = 8  // connections of River's client

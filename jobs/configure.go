@@ -22,6 +22,12 @@ const (
 	softStop = time.Second
 
 	reconcileEvery = time.Minute
+
+	// fetchCooldown is the shortest time between two fetches of a queue's jobs.
+	// River's own, 100 ms, would be a third of what a tiny backup takes from being
+	// asked for to its end, and would hold a queue of four workers to forty jobs a
+	// second.
+	fetchCooldown = 10 * time.Millisecond
 )
 
 // AddWorkers registers the workers with a host's own bundle. The host's River
@@ -63,8 +69,9 @@ func (w *Workers) addTaskWorker(bundle *river.Workers, provider string) (err err
 // and the timeouts on which the rescue of dead workers' tasks stands. What a
 // host has set itself stays, and is refused where the workers can't live with
 // it. What it hasn't becomes: a JobTimeout of 45 seconds (River's is a minute),
-// a SoftStopTimeout of one second, and, with the queue "default" that is added
-// for requests from other languages, FetchOnlyKnownKinds.
+// a SoftStopTimeout of one second, a FetchCooldown of 10 milliseconds on the
+// queues that are added (River's is 100) and, with the queue "default" that is
+// added for requests from other languages, FetchOnlyKnownKinds.
 func (w *Workers) Configure(rc *river.Config) error {
 	if rc.Schema != "" && rc.Schema != w.client.Schema() {
 		return fmt.Errorf("the River client's Schema is %q and the backup.Client's %q: they must be the same", rc.Schema, w.client.Schema())
@@ -100,9 +107,13 @@ func (w *Workers) addQueues(rc *river.Config) {
 	if rc.Queues == nil {
 		rc.Queues = make(map[string]river.QueueConfig)
 	}
+	cooldown := cmp.Or(rc.FetchCooldown, fetchCooldown)
+	if rc.FetchPollInterval > 0 { // River wants it to be no shorter than the cooldown
+		cooldown = min(cooldown, rc.FetchPollInterval)
+	}
 	add := func(name string, maxWorkers int) {
 		if _, ok := rc.Queues[name]; !ok {
-			rc.Queues[name] = river.QueueConfig{MaxWorkers: maxWorkers}
+			rc.Queues[name] = river.QueueConfig{MaxWorkers: maxWorkers, FetchCooldown: cooldown}
 		}
 	}
 	add(backup.QueueControl, w.cfg.ControlWorkers)

@@ -52,7 +52,7 @@ func (w *Workers) TakeBack(ctx context.Context) (stop func(), err error) {
 	}
 	s := &session{w: w}
 	if err := s.identify(ctx); err != nil {
-		s.close()
+		s.close(ctx)
 		return nil, err
 	}
 	if w.identity.get() != w.cfg.StableID {
@@ -62,7 +62,7 @@ func (w *Workers) TakeBack(ctx context.Context) (stop func(), err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer s.close()
+		defer s.close(ctx)
 		s.keep(ctx)
 	}()
 	return func() {
@@ -107,7 +107,7 @@ func (s *session) identify(ctx context.Context) (err error) {
 	w := s.w
 	err = s.conn.QueryRow(ctx, backup.LockWorkerID, w.client.Schema(), w.cfg.StableID).Scan(&s.held)
 	if err != nil {
-		s.close()
+		s.close(ctx)
 		return fmt.Errorf("lock worker id %q: %w", w.cfg.StableID, err)
 	}
 	known := w.identity.get() == w.cfg.StableID
@@ -122,7 +122,7 @@ func (s *session) identify(ctx context.Context) (err error) {
 	}
 	taken, err := w.ledger.TakeBack(ctx, w.cfg.StableID)
 	if err != nil {
-		s.close()
+		s.close(ctx)
 		return err
 	}
 	w.identity.set(w.cfg.StableID)
@@ -135,7 +135,7 @@ func (s *session) connect(ctx context.Context) error {
 	if s.conn != nil && s.conn.Ping(ctx) == nil {
 		return nil
 	}
-	s.close()
+	s.close(ctx)
 	conn, err := pgx.ConnectConfig(ctx, s.w.client.Pool().Config().ConnConfig)
 	if err != nil {
 		return fmt.Errorf("connect to hold worker id: %w", err)
@@ -144,13 +144,13 @@ func (s *session) connect(ctx context.Context) error {
 	return nil
 }
 
-// close ends the session, and the lock with it.
-func (s *session) close() {
+// close ends the session, and the lock with it, also when ctx has ended.
+func (s *session) close(ctx context.Context) {
 	s.held = false
 	if s.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = s.conn.Close(ctx)
 	s.conn = nil

@@ -1,8 +1,8 @@
 -- What the engine needs to know of attempts, limits and sources that resume by a
--- cursor. It only adds: the release before this one runs beside it.
+-- cursor. It only adds and relaxes: the release before this one runs beside it.
 
 ALTER TABLE {{schema}}.backup
-    ADD COLUMN max_size bigint CHECK (max_size > 0);
+    ADD COLUMN max_size bigint;
 
 COMMENT ON COLUMN {{schema}}.backup.max_size IS 'The most bytes all its exports together may have; NULL: no limit.';
 
@@ -10,15 +10,15 @@ COMMENT ON COLUMN {{schema}}.backup.max_size IS 'The most bytes all its exports 
 CREATE INDEX backup_user_open ON {{schema}}.backup (user_id, id) WHERE state IN ('pending', 'running', 'sealing');
 
 ALTER TABLE {{schema}}.backup_task
-    ADD COLUMN claims         integer NOT NULL DEFAULT 0 CHECK (claims >= 0),
+    ADD COLUMN claims         integer NOT NULL DEFAULT 0,
     ADD COLUMN claimed_at     timestamptz,
-    ADD COLUMN from_bytes     bigint  NOT NULL DEFAULT 0 CHECK (from_bytes >= 0),
-    ADD COLUMN attempts       jsonb   NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(attempts) = 'array'),
-    ADD COLUMN progress_bytes bigint  NOT NULL DEFAULT 0 CHECK (progress_bytes >= 0),
+    ADD COLUMN from_bytes     bigint  NOT NULL DEFAULT 0,
+    ADD COLUMN attempts       jsonb   NOT NULL DEFAULT '[]',
+    ADD COLUMN progress_bytes bigint  NOT NULL DEFAULT 0,
     ADD COLUMN progress_at    timestamptz,
     ADD COLUMN cursor         text    NOT NULL DEFAULT '',
     ADD COLUMN staged_at      timestamptz,
-    ADD COLUMN rate           bigint  NOT NULL DEFAULT 0 CHECK (rate >= 0);
+    ADD COLUMN rate           bigint  NOT NULL DEFAULT 0;
 
 COMMENT ON COLUMN {{schema}}.backup_task.claims IS 'How often a worker has claimed it: the number of its present or last attempt.';
 COMMENT ON COLUMN {{schema}}.backup_task.claimed_at IS 'When the present or last attempt began.';
@@ -46,3 +46,22 @@ CREATE INDEX backup_slot_order ON {{schema}}.backup_slot (state, rank, created_a
 
 COMMENT ON TABLE  {{schema}}.backup_slot IS 'Tasks under a limit over all processes: those that wait for room, without a River job; those that were given room, with one; and those that run.';
 COMMENT ON COLUMN {{schema}}.backup_slot.rank IS 'The River job''s priority: who waits with fewer backups goes first.';
+
+-- Postgres reads and compiles each CHECK of a table anew in every INSERT and
+-- UPDATE of it: with the fifteen that these two had, an UPDATE of one row by its
+-- key took 0.30 ms (backup) and 0.38 ms (backup_task), and without any 0.07 and
+-- 0.19 ms, twenty times per backup. What stays guards the promise: the states, the
+-- leases, and what done and committing mean. The rest repeats what the code
+-- checks where a value comes in (lengths, names), or can't go wrong without
+-- breaking one of those (counters, sizes).
+ALTER TABLE {{schema}}.backup
+    DROP CONSTRAINT backup_user_id_check, DROP CONSTRAINT backup_site_id_check, DROP CONSTRAINT backup_providers_check,
+    DROP CONSTRAINT backup_labels_check, DROP CONSTRAINT backup_idempotency_key_check, DROP CONSTRAINT backup_failed_tasks_check,
+    DROP CONSTRAINT backup_event_seq_check, DROP CONSTRAINT backup_failures_check, DROP CONSTRAINT backup_generation_check,
+    DROP CONSTRAINT backup_source;
+
+ALTER TABLE {{schema}}.backup_task
+    DROP CONSTRAINT backup_task_provider_check, DROP CONSTRAINT backup_task_failures_check, DROP CONSTRAINT backup_task_object_key_check,
+    DROP CONSTRAINT backup_task_announced_size_check, DROP CONSTRAINT backup_task_received_bytes_check,
+    DROP CONSTRAINT backup_task_stored_bytes_check, DROP CONSTRAINT backup_task_stored_parts_check, DROP CONSTRAINT backup_task_size_check,
+    DROP CONSTRAINT backup_task_sha256_check, DROP CONSTRAINT backup_task_proof_check;
