@@ -2,8 +2,6 @@ package backup
 
 import (
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // AttemptOutcome is how an attempt at a task ended.
@@ -35,7 +33,7 @@ type Attempt struct {
 }
 
 // ending adds what endAttempt takes to the arguments of a statement.
-func ending(outcome AttemptOutcome, f *Failure, received int64, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+func ending(outcome AttemptOutcome, f *Failure, received int64, args named) named {
 	if f == nil {
 		f = &Failure{}
 	}

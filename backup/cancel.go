@@ -80,7 +80,7 @@ func (l *Ledger) CancelByJob(ctx context.Context, backupID string, jobID int64) 
 func (ch *change) taskOfJob(ctx context.Context, jobID int64) (id string, err error) {
 	err = ch.tx.QueryRow(ctx, ch.c.sql(`SELECT id::text FROM {{schema}}.backup_task
 		WHERE backup_id = @id AND river_job_id = @job AND state IN ('pending', 'running', 'committing')`),
-		pgx.StrictNamedArgs{"id": ch.b.ID, "job": jobID}).Scan(&id)
+		named{"id": ch.b.ID, "job": jobID}).Scan(&id)
 	if err != nil && !isNoRows(err) {
 		return "", fmt.Errorf("find task of River job: %w", err)
 	}

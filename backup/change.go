@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 )
 
@@ -22,6 +23,7 @@ type change struct {
 	canceling bool
 	failure   *Failure
 	events    []event
+	last      pgx.Batch // is sent with the row
 }
 
 // change locks the backup, lets fn work, and writes the row and its events.
@@ -29,10 +31,16 @@ func (c *Client) change(ctx context.Context, tx pgx.Tx, id string, fn func(*chan
 	if !validID(id) {
 		return ErrNotFound
 	}
-	b, err := c.oneBackup(ctx, tx, "WHERE b.id = @id FOR NO KEY UPDATE", pgx.StrictNamedArgs{"id": id})
+	b, err := c.oneBackup(ctx, tx, lockBackup, named{"id": id})
 	if err != nil {
 		return err
 	}
+	return c.changeLocked(ctx, tx, b, fn)
+}
+
+const lockBackup = "WHERE b.id = @id FOR NO KEY UPDATE"
+
+func (c *Client) changeLocked(ctx context.Context, tx pgx.Tx, b *Backup, fn func(*change) error) error {
 	ch := &change{c: c, tx: tx, b: b, was: b.State, canceling: b.CancelRequestedAt != nil, failure: b.Failure}
 	if err := fn(ch); err != nil {
 		return err
@@ -42,7 +50,49 @@ func (c *Client) change(ctx context.Context, tx pgx.Tx, id string, fn func(*chan
 
 // inChange is change in a transaction of its own.
 func (c *Client) inChange(ctx context.Context, id string, fn func(*change) error) error {
-	return c.inTx(ctx, func(tx pgx.Tx) error { return c.change(ctx, tx, id, fn) })
+	return c.inChangeOf(ctx, id, func(*pgx.Batch) {}, fn)
+}
+
+// inChangeOf is inChange for a fn that needs what queue reads, too: that comes
+// behind the lock, in the round trip that begins the transaction. No row there is
+// ErrNotFound.
+func (c *Client) inChangeOf(ctx context.Context, id string, queue func(*pgx.Batch), fn func(*change) error) error {
+	if !validID(id) {
+		return ErrNotFound
+	}
+	end, err := c.turns.take(ctx, id)
+	if err != nil {
+		return fmt.Errorf("lock backup: %w", err)
+	}
+	defer end()
+	return c.again(func() error {
+		conn, err := c.cfg.Pool.Acquire(ctx)
+		if err != nil {
+			return fmt.Errorf("lock backup: %w", err)
+		}
+		defer conn.Release()
+		var b *Backup
+		var batch pgx.Batch
+		batch.BeginTx(pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+		batch.Queue(boundIdle)
+		batch.Queue(c.sql("SELECT "+backupColumns+" FROM {{schema}}.backup b "+lockBackup), named{"id": id}).Query(func(rows pgx.Rows) (err error) {
+			b, err = pgx.CollectOneRow(rows, scanBackup)
+			return err
+		})
+		queue(&batch)
+		sent := conn.SendBatch(ctx, &batch)
+		tx := sent.Tx()
+		defer func() { _ = tx.Rollback(ctx) }() // after the commit it does nothing
+		if err := sent.Close(); isNoRows(err) {
+			return ErrNotFound
+		} else if err != nil {
+			return fmt.Errorf("lock backup: %w", err)
+		}
+		if err := c.changeLocked(ctx, tx, b, fn); err != nil {
+			return err
+		}
+		return tx.Commit(ctx)
+	})
 }
 
 func (ch *change) flush(ctx context.Context) error {
@@ -58,7 +108,8 @@ func (ch *change) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tag, err := ch.tx.Exec(ctx, ch.c.sql(`
+	var tag pgconn.CommandTag
+	ch.last.Queue(ch.c.sql(`
 		WITH u AS (UPDATE {{schema}}.backup SET
 			state = @state, open_tasks = @open, failed_tasks = @failed, event_seq = event_seq + @events,
 			river_job_id = @job, failures = @failures, generation = @generation,
@@ -74,13 +125,17 @@ func (ch *change) flush(ctx context.Context) error {
 			SELECT u.id, u.seq + e.n, e.name, nullif(e.provider, ''), e.data
 			FROM u, unnest(@names::text[], @providers::text[], @data::jsonb[]) WITH ORDINALITY AS e (name, provider, data, n))
 		SELECT FROM u`),
-		pgx.StrictNamedArgs{
+		named{
 			"names": names, "providers": providers, "data": data,
 			"id": b.ID, "was": ch.was, "state": b.State, "open": b.openTasks, "failed": b.failedTasks,
 			"events": len(ch.events), "job": b.riverJobID, "failures": b.failures, "generation": b.generation,
 			"class": string(f.Class), "error": f.Message, "hint": f.Hint,
 			"canceling": ch.canceling && !b.State.Terminal(),
-		})
+		}).Exec(func(done pgconn.CommandTag) error {
+		tag = done
+		return nil
+	})
+	err = ch.tx.SendBatch(ctx, &ch.last).Close()
 	return oneRow(tag.RowsAffected(), err, "update backup")
 }
 
@@ -167,7 +222,7 @@ func (ch *change) insertTaskJobs(ctx context.Context, tasks []*Task) error {
 	_, err = ch.tx.Exec(ctx, ch.c.sql(`
 		UPDATE {{schema}}.backup_task t SET river_job_id = j.job
 		FROM unnest(@ids::uuid[], @jobs::bigint[]) AS j (id, job) WHERE t.id = j.id`),
-		pgx.StrictNamedArgs{"ids": ids, "jobs": jobs})
+		named{"ids": ids, "jobs": jobs})
 	if err != nil {
 		return fmt.Errorf("note River jobs: %w", err)
 	}
@@ -194,7 +249,7 @@ func (ch *change) cancelOpenTasks(ctx context.Context) error {
 			lease_token = NULL, lease_until = NULL
 		WHERE t.id IN (SELECT id FROM {{schema}}.backup_task
 			WHERE backup_id = @id AND state IN ('pending', 'running') ORDER BY id FOR NO KEY UPDATE)
-		RETURNING `+taskColumns), ending(AttemptCanceled, nil, 0, pgx.StrictNamedArgs{"id": ch.b.ID}))
+		RETURNING `+taskColumns), ending(AttemptCanceled, nil, 0, named{"id": ch.b.ID}))
 	if err != nil {
 		return fmt.Errorf("cancel tasks: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgerrcode"
@@ -72,6 +73,9 @@ type Client struct {
 	schema    string // quoted
 	river     *river.Client[pgx.Tx]
 	providers map[string]*ProviderConfig
+
+	turns      turns
+	statements sync.Map // those of sql, by what is without the schema
 }
 
 // New makes a Client from cfg, which it copies. It doesn't connect.
@@ -158,7 +162,15 @@ func (c *Client) ProviderNames() []string {
 }
 
 // sql puts the schema into a statement.
-func (c *Client) sql(query string) string { return strings.ReplaceAll(query, "{{schema}}", c.schema) }
+func (c *Client) sql(query string) string {
+	if known, ok := c.statements.Load(query); ok {
+		s, _ := known.(string)
+		return s
+	}
+	s := strings.ReplaceAll(query, "{{schema}}", c.schema)
+	c.statements.Store(query, s)
+	return s
+}
 
 // errNoPool is returned by verbs without a transaction on a Client without a
 // pool.
@@ -167,6 +179,11 @@ var errNoPool = errors.New("Config.Pool is nil: only the verbs that take a trans
 // inTx runs fn in a transaction of its own, and again if that was the victim of
 // a deadlock.
 func (c *Client) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return c.again(func() error { return pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{BeginQuery: begin}, fn) })
+}
+
+// again runs a transaction, and again if it was the victim of a deadlock.
+func (c *Client) again(transaction func() error) error {
 	if c.cfg.Pool == nil {
 		return errNoPool
 	}
@@ -174,17 +191,19 @@ func (c *Client) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	// side is told to try again.
 	err := errNoPool
 	for try := 0; try < deadlockTries && (try == 0 || isSQLState(err, pgerrcode.DeadlockDetected)); try++ {
-		err = pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{BeginQuery: begin}, fn)
+		err = transaction()
 	}
 	return err
 }
 
 const deadlockTries = 5
 
-// begin also bounds how long the locks of a process outlive it where Postgres
-// isn't told: it was stopped, or its host lost its power or its network. Without
-// that they stay until TCP gives up, two hours by default.
-const begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+const begin = "BEGIN ISOLATION LEVEL READ COMMITTED; " + boundIdle
+
+// boundIdle bounds how long the locks of a process outlive it where Postgres isn't
+// told: it was stopped, or its host lost its power or its network. Without that
+// they stay until TCP gives up, two hours by default.
+const boundIdle = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 
 func isSQLState(err error, code string) bool {
 	var pgErr *pgconn.PgError

@@ -46,7 +46,7 @@ func (c *Client) Events(ctx context.Context, id string, after int64, limit int) 
 	rows, err := c.cfg.Pool.Query(ctx, c.sql(`
 		SELECT backup_id::text, seq, name, coalesce(provider, ''), data, created_at FROM {{schema}}.backup_event
 		WHERE backup_id = @id AND seq > @after ORDER BY seq LIMIT @limit`),
-		pgx.StrictNamedArgs{"id": id, "after": after, "limit": limit})
+		named{"id": id, "after": after, "limit": limit})
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}

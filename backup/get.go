@@ -29,7 +29,7 @@ func (c *Client) GetTx(ctx context.Context, tx pgx.Tx, id string) (*Backup, erro
 	if !validID(id) {
 		return nil, ErrNotFound
 	}
-	b, err := c.oneBackup(ctx, tx, "WHERE b.id = @id", pgx.StrictNamedArgs{"id": id})
+	b, err := c.oneBackup(ctx, tx, "WHERE b.id = @id", named{"id": id})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (c *Client) List(ctx context.Context, p ListParams) ([]*Backup, error) {
 	if !printable(p.UserID) || !printable(p.SiteID) {
 		return nil, nil // nobody has such an id
 	}
-	args := pgx.StrictNamedArgs{"limit": min(max(p.Limit, 1), 200)}
+	args := named{"limit": min(max(p.Limit, 1), 200)}
 	where := "WHERE true"
 	filter := func(cond, name string, value any) {
 		where += " AND " + cond

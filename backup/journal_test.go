@@ -142,7 +142,7 @@ func TestManifestKeyOnlyWhenDone(t *testing.T) {
 	}
 	w, err := b.ledger.ClaimSeal(b.ctx, id, claim(b.job(id, "")))
 	require.NoError(t, err)
-	_, key, err := b.ledger.SaveManifest(b.ctx, w.Lease)
+	_, key, err := b.ledger.SaveManifest(b.ctx, w)
 	require.NoError(t, err)
 	noKey(backup.StateSealing)
 	out, err := b.ledger.FailStep(b.ctx, w, backup.Classify(backup.Permanent(errTest, "")), backup.RetryPolicy{MaxAttempts: 2})

@@ -79,7 +79,7 @@ func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[
 	}
 	if len(tasks) > 0 {
 		err := l.renew(ctx, held, renewal("backup_task", ", received_bytes = greatest(r.received_bytes, u.received), rate = u.rate"),
-			pgx.StrictNamedArgs{"ids": tasks, "tokens": taskTokens, "received": received, "rates": rates, "d": d})
+			named{"ids": tasks, "tokens": taskTokens, "received": received, "rates": rates, "d": d})
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[
 	if len(backups) > 0 {
 		none := make([]int64, len(backups))
 		err := l.renew(ctx, held, renewal("backup", ""),
-			pgx.StrictNamedArgs{"ids": backups, "tokens": stepTokens, "received": none, "rates": none, "d": d})
+			named{"ids": backups, "tokens": stepTokens, "received": none, "rates": none, "d": d})
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +105,7 @@ func renewal(table, set string) string {
 		LEFT JOIN renewed ON renewed.lease_token = u.token`
 }
 
-func (l *Ledger) renew(ctx context.Context, held map[uuid.UUID]bool, query string, args pgx.StrictNamedArgs) error {
+func (l *Ledger) renew(ctx context.Context, held map[uuid.UUID]bool, query string, args named) error {
 	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(query), args)
 	if err != nil {
 		return fmt.Errorf("renew leases: %w", err)
@@ -133,7 +133,7 @@ func (l *Ledger) Abandoned(ctx context.Context, backupID, taskID string) (abando
 	if !validID(id) {
 		return true, nil
 	}
-	err = l.c.cfg.Pool.QueryRow(ctx, l.c.sql(query), pgx.StrictNamedArgs{"id": id}).Scan(&abandoned)
+	err = l.c.cfg.Pool.QueryRow(ctx, l.c.sql(query), named{"id": id}).Scan(&abandoned)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return true, nil
 	}

@@ -104,19 +104,18 @@ func idle(b *Backup, t *Task, job int64) error {
 	return nil
 }
 
-// leaseTaskSet is the claim of a task's row. It takes @token, @d and @worker, and
-// what endAttempt does.
+// leaseTaskSet is the claim of a task's row. It takes @token, @d and @worker.
 const leaseTaskSet = `state = CASE WHEN state = 'pending' THEN 'running' ELSE state END,
-	started_at = coalesce(started_at, now()), next_attempt_at = NULL, ` + endAttempt + `,
+	started_at = coalesce(started_at, now()), next_attempt_at = NULL,
 	claims = claims + 1, claimed_at = now(), from_bytes = stored_bytes,
 	lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker`
 
 func (l *Ledger) leaseTask(ctx context.Context, tx pgx.Tx, id string, token uuid.UUID, p ClaimParams) (*Task, error) {
 	rows, err := tx.Query(ctx, l.c.sql(`
-		UPDATE {{schema}}.backup_task t SET `+leaseTaskSet+`
+		UPDATE {{schema}}.backup_task t SET `+leaseTaskSet+`, `+endAttempt+`
 		WHERE id = @id AND state IN ('pending', 'running', 'committing') AND (lease_until IS NULL OR lease_until < now())
 		RETURNING `+taskColumns),
-		ending(AttemptLost, nil, 0, pgx.StrictNamedArgs{"id": id, "token": token, "d": p.Duration, "worker": p.Worker}))
+		ending(AttemptLost, nil, 0, named{"id": id, "token": token, "d": p.Duration, "worker": p.Worker}))
 	if err != nil {
 		return nil, fmt.Errorf("claim task: %w", err)
 	}
@@ -130,13 +129,15 @@ func (l *Ledger) leaseTask(ctx context.Context, tx pgx.Tx, id string, token uuid
 	return t, nil
 }
 
+const taskOf = `SELECT ` + taskColumns + ` FROM {{schema}}.backup_task t WHERE t.id = @id AND t.backup_id = @backup`
+
 // task reads one of the backup's tasks.
 func (ch *change) task(ctx context.Context, id string) (*Task, error) {
 	if !validID(id) {
 		return nil, ErrNotFound
 	}
-	rows, err := ch.tx.Query(ctx, ch.c.sql(`SELECT `+taskColumns+` FROM {{schema}}.backup_task t WHERE t.id = @id AND t.backup_id = @backup`),
-		pgx.StrictNamedArgs{"id": id, "backup": ch.b.ID})
+	rows, err := ch.tx.Query(ctx, ch.c.sql(taskOf),
+		named{"id": id, "backup": ch.b.ID})
 	if err != nil {
 		return nil, fmt.Errorf("read task: %w", err)
 	}
@@ -168,7 +169,7 @@ func (ch *change) checkpoint(ctx context.Context, t *Task) (*blob.Checkpoint, er
 
 func (ch *change) parts(ctx context.Context, taskID string) ([]blob.Part, error) {
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`SELECT part_id, size, crc64 FROM {{schema}}.backup_part WHERE task_id = @id ORDER BY idx`),
-		pgx.StrictNamedArgs{"id": taskID})
+		named{"id": taskID})
 	if err != nil {
 		return nil, fmt.Errorf("read parts: %w", err)
 	}

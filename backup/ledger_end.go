@@ -106,7 +106,7 @@ func (ch *change) endTaskRow(ctx context.Context, t *Task, state TaskState, f *F
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
 		UPDATE {{schema}}.backup_task t SET `+endTaskSet+`, failures = @failures
 		WHERE id = @id AND state = @was RETURNING `+taskColumns),
-		ending(AttemptOutcome(state), f, t.ReceivedBytes, pgx.StrictNamedArgs{"id": t.ID, "was": t.State, "state": state, "failures": failures}))
+		ending(AttemptOutcome(state), f, t.ReceivedBytes, named{"id": t.ID, "was": t.State, "state": state, "failures": failures}))
 	if err != nil {
 		return fmt.Errorf("end task: %w", err)
 	}
@@ -131,7 +131,7 @@ func (ch *change) postponeTask(ctx context.Context, t *Task, outcome AttemptOutc
 			error_class = coalesce(nullif(@class, ''), error_class), error = coalesce(nullif(@error, ''), error),
 			error_hint = CASE WHEN @class = '' THEN error_hint ELSE nullif(@hint, '') END
 		WHERE id = @id AND state = @was RETURNING `+taskColumns),
-		ending(outcome, f, t.ReceivedBytes, pgx.StrictNamedArgs{
+		ending(outcome, f, t.ReceivedBytes, named{
 			"id": t.ID, "was": t.State, "failures": t.failures, "progressed": t.progressed, "delay": delay,
 		}))
 	if err != nil {
@@ -166,7 +166,7 @@ func (l *Ledger) LoseTask(ctx context.Context, b Beat, cause *ClassError, p Retr
 		upload := uuid.New()
 		t.received(b)
 		_, err := ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_task SET state = 'running', size = NULL, sha256 = NULL, proof = NULL
-			WHERE id = @id AND state = @was`), pgx.StrictNamedArgs{"id": t.ID, "was": t.State})
+			WHERE id = @id AND state = @was`), named{"id": t.ID, "was": t.State})
 		if err != nil {
 			return fmt.Errorf("take task back: %w", err)
 		}
@@ -175,7 +175,7 @@ func (l *Ledger) LoseTask(ctx context.Context, b Beat, cause *ClassError, p Retr
 			return err
 		}
 		_, err = ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_task SET `+resetJournal+` WHERE id = @id`),
-			pgx.StrictNamedArgs{"id": t.ID, "upload": upload, "key": l.c.objectKey(ch.b, t.Provider, upload)})
+			named{"id": t.ID, "upload": upload, "key": l.c.objectKey(ch.b, t.Provider, upload)})
 		if err != nil {
 			return fmt.Errorf("drop journal: %w", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // Confirm returns ErrLeaseLost unless the lease is still held, which the database
@@ -16,7 +15,7 @@ func (l *Ledger) Confirm(ctx context.Context, lease Lease) error {
 		table, id = "backup", lease.BackupID
 	}
 	var token *uuid.UUID
-	err := l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`SELECT lease_token FROM {{schema}}.`+table+` WHERE id = @id`), pgx.StrictNamedArgs{"id": id}).Scan(&token)
+	err := l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`SELECT lease_token FROM {{schema}}.`+table+` WHERE id = @id`), named{"id": id}).Scan(&token)
 	switch {
 	case isNoRows(err), err == nil && (token == nil || *token != lease.Token):
 		return fmt.Errorf("confirm lease: %w", ErrLeaseLost)
@@ -33,7 +32,7 @@ func (l *Ledger) RenameManifest(ctx context.Context, lease Lease) error {
 	return l.step(ctx, lease, StateSealing, func(ch *change) error {
 		ch.b.generation++
 		_, err := ch.tx.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup SET manifest = NULL, manifest_key = NULL WHERE id = @id`),
-			pgx.StrictNamedArgs{"id": ch.b.ID})
+			named{"id": ch.b.ID})
 		if err != nil {
 			return fmt.Errorf("drop manifest: %w", err)
 		}

@@ -16,6 +16,8 @@ import (
 type StepWork struct {
 	Lease
 	Backup *Backup // with its tasks
+
+	parts map[string][]ManifestPart // of those tasks, by their ids, of a backup that is sealed
 }
 
 // Adopt makes the backup that somebody else's River job asks for: once per
@@ -66,7 +68,7 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		if !validID(id) {
 			return &IdleError{Reason: "no such backup"}
 		}
-		b, err := l.c.oneBackup(ctx, tx, "WHERE b.id = @id FOR NO KEY UPDATE", pgx.StrictNamedArgs{"id": id})
+		b, err := l.c.oneBackup(ctx, tx, "WHERE b.id = @id FOR NO KEY UPDATE", named{"id": id})
 		if errors.Is(err, ErrNotFound) {
 			return &IdleError{Reason: "the backup is gone"}
 		}
@@ -82,9 +84,13 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		if err := l.leaseStep(ctx, tx, id, state, token, p); err != nil {
 			return err
 		}
-		b.Tasks, err = l.c.tasks(ctx, tx, id)
 		w = &StepWork{Lease: Lease{BackupID: id, Token: token}, Backup: b}
-		return err
+		var batch pgx.Batch
+		l.c.queueTasks(&batch, w)
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+			return fmt.Errorf("read tasks: %w", err)
+		}
+		return nil
 	})
 	return w, err
 }
@@ -95,7 +101,7 @@ func (l *Ledger) leaseStep(ctx context.Context, tx pgx.Tx, id string, state Stat
 	tag, err := tx.Exec(ctx, l.c.sql(`
 		UPDATE {{schema}}.backup SET `+leaseStepSet+`
 		WHERE id = @id AND state = @state AND (lease_until IS NULL OR lease_until < now())`),
-		pgx.StrictNamedArgs{"id": id, "state": state, "token": token, "d": p.Duration, "worker": p.Worker})
+		named{"id": id, "state": state, "token": token, "d": p.Duration, "worker": p.Worker})
 	if err != nil {
 		return fmt.Errorf("claim backup: %w", err)
 	}
@@ -108,7 +114,7 @@ func (l *Ledger) leaseStep(ctx context.Context, tx pgx.Tx, id string, state Stat
 // leased makes the error that says how long another worker's lease lasts.
 func (l *Ledger) leased(ctx context.Context, tx pgx.Tx, query, id string) error {
 	var rest *time.Duration
-	if err := tx.QueryRow(ctx, l.c.sql(query), pgx.StrictNamedArgs{"id": id}).Scan(&rest); err != nil {
+	if err := tx.QueryRow(ctx, l.c.sql(query), named{"id": id}).Scan(&rest); err != nil {
 		return fmt.Errorf("read lease: %w", err)
 	}
 	if rest == nil {
@@ -119,7 +125,12 @@ func (l *Ledger) leased(ctx context.Context, tx pgx.Tx, query, id string) error 
 
 // step runs fn on the backup whose planning or sealing is leased.
 func (l *Ledger) step(ctx context.Context, lease Lease, state State, fn func(*change) error) error {
-	return l.c.inChange(ctx, lease.BackupID, func(ch *change) error {
+	return l.stepOf(ctx, lease, state, func(*pgx.Batch) {}, fn)
+}
+
+// stepOf is step for a fn that needs what queue reads, too.
+func (l *Ledger) stepOf(ctx context.Context, lease Lease, state State, queue func(*pgx.Batch), fn func(*change) error) error {
+	return l.c.inChangeOf(ctx, lease.BackupID, queue, func(ch *change) error {
 		if ch.b.State != state || ch.b.leaseToken == nil || *ch.b.leaseToken != lease.Token {
 			return ErrLeaseLost
 		}
@@ -136,18 +147,18 @@ type Planned struct {
 // FinishPlan makes one task per export, with its River job, and sets the backup
 // running.
 func (l *Ledger) FinishPlan(ctx context.Context, lease Lease, exports []Planned) error {
-	return l.step(ctx, lease, StatePending, func(ch *change) error {
-		rank, err := ch.rank(ctx)
-		if err != nil {
-			return err
-		}
+	var older int
+	read := func(batch *pgx.Batch) {
+		batch.Queue(l.c.sql(olderOpen), named{"id": lease.BackupID}).QueryRow(func(row pgx.Row) error { return row.Scan(&older) })
+	}
+	return l.stepOf(ctx, lease, StatePending, read, func(ch *change) error {
 		tasks, params := make([]*Task, len(exports)), make([]river.InsertManyParams, len(exports))
 		for i, e := range exports {
 			t := &Task{ID: newID(), BackupID: ch.b.ID, Provider: e.Provider, State: TaskPending, uploadID: uuid.New()}
 			if t.ObjectKey = l.c.objectKey(ch.b, t.Provider, t.uploadID); e.Size >= 0 {
 				t.AnnouncedSize = &e.Size
 			}
-			tasks[i], params[i] = t, l.c.taskJob(ch.b, t, rank)
+			tasks[i], params[i] = t, l.c.taskJob(ch.b, t, rankOf(older))
 			ch.emitTask(t)
 		}
 		// Their River jobs come first, so that the rows are written once.
@@ -159,11 +170,13 @@ func (l *Ledger) FinishPlan(ctx context.Context, lease Lease, exports []Planned)
 			t.riverJobID = &res[i].Job.ID
 		}
 		ch.b.State, ch.b.openTasks, ch.b.failures, ch.failure = StateRunning, len(tasks), 0, nil
-		return ch.insertTasks(ctx, tasks)
+		ch.insertTasks(tasks)
+		return nil
 	})
 }
 
-func (ch *change) insertTasks(ctx context.Context, tasks []*Task) error {
+// insertTasks lets flush write the tasks' rows.
+func (ch *change) insertTasks(tasks []*Task) {
 	n := len(tasks)
 	ids, providers, keys := make([]string, n), make([]string, n), make([]string, n)
 	uploads, sizes, jobs := make([]uuid.UUID, n), make([]*int64, n), make([]*int64, n)
@@ -171,14 +184,10 @@ func (ch *change) insertTasks(ctx context.Context, tasks []*Task) error {
 		ids[i], providers[i], keys[i] = t.ID, t.Provider, t.ObjectKey
 		uploads[i], sizes[i], jobs[i] = t.uploadID, t.AnnouncedSize, t.riverJobID
 	}
-	_, err := ch.tx.Exec(ctx, ch.c.sql(`
+	ch.last.Queue(ch.c.sql(`
 		INSERT INTO {{schema}}.backup_task (backup_id, id, provider, upload_id, object_key, announced_size, river_job_id)
 		SELECT @backup, t.* FROM unnest(@ids::uuid[], @providers::text[], @uploads::uuid[], @keys::text[], @sizes::bigint[], @jobs::bigint[]) AS t`),
-		pgx.StrictNamedArgs{"backup": ch.b.ID, "ids": ids, "providers": providers, "uploads": uploads, "keys": keys, "sizes": sizes, "jobs": jobs})
-	if err != nil {
-		return fmt.Errorf("insert tasks: %w", err)
-	}
-	return nil
+		named{"backup": ch.b.ID, "ids": ids, "providers": providers, "uploads": uploads, "keys": keys, "sizes": sizes, "jobs": jobs})
 }
 
 // FailStep records that planning or sealing failed, and ends the lease. If that
@@ -209,7 +218,7 @@ func (l *Ledger) endStepLease(ctx context.Context, tx pgx.Tx, lease Lease, delay
 		UPDATE {{schema}}.backup SET lease_token = NULL, lease_until = NULL,
 			next_attempt_at = CASE WHEN @delay::interval > '0' THEN now() + @delay::interval END
 		WHERE id = @id AND lease_token = @token`),
-		pgx.StrictNamedArgs{"id": lease.BackupID, "token": lease.Token, "delay": delay})
+		named{"id": lease.BackupID, "token": lease.Token, "delay": delay})
 	return oneRow(tag.RowsAffected(), err, "release backup")
 }
 

@@ -43,7 +43,7 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 		tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task SET announced_size = nullif(@size::bigint, -1), from_bytes = stored_bytes
 			WHERE id = @id AND lease_token = @token AND state = 'running'`),
-			pgx.StrictNamedArgs{"id": w.TaskID, "token": w.Token, "size": s.Size})
+			named{"id": w.TaskID, "token": w.Token, "size": s.Size})
 		if err := oneRow(tag.RowsAffected(), err, "open task"); err != nil {
 			return err
 		}
@@ -65,13 +65,13 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 	err = l.task(ctx, w.Lease, TaskRunning, func(ch *change, _ *Task) error {
 		_, err := ch.tx.Exec(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task SET `+resetJournal+` WHERE id = @id`),
-			pgx.StrictNamedArgs{"id": w.TaskID, "upload": upload, "key": key})
+			named{"id": w.TaskID, "upload": upload, "key": key})
 		if err != nil {
 			return fmt.Errorf("open task: %w", err)
 		}
 		_, err = ch.tx.Exec(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task SET `+captureSet+` WHERE id = @id`),
-			capturing(s, pgx.StrictNamedArgs{"id": w.TaskID}))
+			capturing(s, named{"id": w.TaskID}))
 		if err != nil {
 			return fmt.Errorf("open task: %w", err)
 		}
@@ -92,18 +92,24 @@ const captureSet = `validator = @validator, content_type = @type, announced_size
 	capture_started_at = now() - @took::interval`
 
 // capturing adds what captureSet takes.
-func capturing(s Source, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+func capturing(s Source, args named) named {
 	args["took"], args["validator"], args["type"], args["size"] = s.Took, s.Validator, s.ContentType, s.Size
 	return args
 }
 
 // task runs fn on the leased task, with its backup locked.
 func (l *Ledger) task(ctx context.Context, lease Lease, state TaskState, fn func(*change, *Task) error) error {
-	return l.c.inChange(ctx, lease.BackupID, func(ch *change) error {
-		t, err := ch.task(ctx, lease.TaskID)
-		if err != nil {
+	if !validID(lease.TaskID) {
+		return ErrNotFound
+	}
+	var t *Task
+	read := func(batch *pgx.Batch) {
+		batch.Queue(l.c.sql(taskOf), named{"id": lease.TaskID, "backup": lease.BackupID}).Query(func(rows pgx.Rows) (err error) {
+			t, err = pgx.CollectOneRow(rows, scanTask)
 			return err
-		}
+		})
+	}
+	return l.c.inChangeOf(ctx, lease.BackupID, read, func(ch *change) error {
 		if t.leaseToken == nil || *t.leaseToken != lease.Token || (state != "" && t.State != state) {
 			return ErrLeaseLost
 		}
@@ -142,7 +148,7 @@ func (l *Ledger) appendParts(ctx context.Context, tx pgx.Tx, w *TaskWork, c *blo
 		UPDATE {{schema}}.backup_task SET stored_bytes = stored_bytes + @bytes, stored_parts = stored_parts + @n,
 			received_bytes = greatest(received_bytes, @offset), hash_state = @hash, cursor = @cursor, staged_at = now()
 		WHERE id = @id AND lease_token = @token AND state = 'running' RETURNING stored_parts, stored_bytes`),
-		pgx.StrictNamedArgs{
+		named{
 			"id": lease.TaskID, "token": lease.Token, "offset": c.Offset,
 			"bytes": sizeOf(c.Parts), "n": len(c.Parts), "hash": c.SHA256, "cursor": c.Cursor,
 		}).Scan(&parts, &offset)
@@ -184,7 +190,7 @@ func (l *Ledger) insertParts(ctx context.Context, tx pgx.Tx, taskID string, part
 	_, err := tx.Exec(ctx, l.c.sql(`
 		INSERT INTO {{schema}}.backup_part (task_id, idx, part_id, size, crc64)
 		SELECT @id, p.* FROM unnest(@idx::int[], @ids::text[], @sizes::bigint[], @crcs::bigint[]) AS p`),
-		partColumns(parts, pgx.StrictNamedArgs{"id": taskID}))
+		partColumns(parts, named{"id": taskID}))
 	if err != nil {
 		return fmt.Errorf("write parts: %w", err)
 	}
@@ -192,7 +198,7 @@ func (l *Ledger) insertParts(ctx context.Context, tx pgx.Tx, taskID string, part
 }
 
 // partColumns adds the columns of backup_part: @idx, @ids, @sizes and @crcs.
-func partColumns(parts []blob.Part, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+func partColumns(parts []blob.Part, args named) named {
 	idx, ids := make([]int, len(parts)), make([]string, len(parts))
 	sizes, crcs := make([]int64, len(parts)), make([]int64, len(parts))
 	for i, p := range parts {
@@ -207,7 +213,7 @@ const gateSet = `state = 'committing', size = @size, sha256 = @sha256, proof = @
 	stored_bytes = @size, stored_parts = @parts, received_bytes = @size, hash_state = NULL, capture_finished_at = now()`
 
 // gating adds what gateSet takes.
-func gating(content *blob.Content, proof Proof, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+func gating(content *blob.Content, proof Proof, args named) named {
 	args["size"], args["sha256"], args["proof"], args["parts"] = content.Size, content.SHA256[:], proof, len(content.Parts)
 	return args
 }
@@ -231,7 +237,7 @@ func (l *Ledger) GateTask(ctx context.Context, w *TaskWork, content *blob.Conten
 			WHERE id = @id AND lease_token = @token AND state = 'running'
 				AND (SELECT count(*) = @parts AND coalesce(sum(size), 0) = @size FROM {{schema}}.backup_part p WHERE p.task_id = t.id)
 			RETURNING `+taskColumns),
-			gating(content, proof, pgx.StrictNamedArgs{"id": t.ID, "token": w.Token}))
+			gating(content, proof, named{"id": t.ID, "token": w.Token}))
 		if err != nil {
 			return fmt.Errorf("pass commit gate: %w", err)
 		}

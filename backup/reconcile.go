@@ -53,7 +53,7 @@ type stray struct {
 // where somebody canceled one, the backup is canceled.
 func (l *Ledger) Reconcile(ctx context.Context, limit int) (Reconciled, error) {
 	var done Reconciled
-	found, err := l.strays(ctx, l.c.cfg.Pool, "ORDER BY r.backup_id, r.task_id LIMIT @limit", pgx.StrictNamedArgs{"limit": limit})
+	found, err := l.strays(ctx, l.c.cfg.Pool, "ORDER BY r.backup_id, r.task_id LIMIT @limit", named{"limit": limit})
 	if err != nil {
 		return done, err
 	}
@@ -82,7 +82,7 @@ func (l *Ledger) Reconcile(ctx context.Context, limit int) (Reconciled, error) {
 	return done, err
 }
 
-func (l *Ledger) strays(ctx context.Context, q querier, tail string, args pgx.StrictNamedArgs) ([]stray, error) {
+func (l *Ledger) strays(ctx context.Context, q querier, tail string, args named) ([]stray, error) {
 	rows, err := q.Query(ctx, l.c.sql(strays+" "+tail), args)
 	if err != nil {
 		return nil, fmt.Errorf("find lost River jobs: %w", err)
@@ -96,7 +96,7 @@ func (l *Ledger) strays(ctx context.Context, q querier, tail string, args pgx.St
 
 // mend looks again, now that the backup is locked, and mends.
 func (ch *change) mend(ctx context.Context, s stray, done *Reconciled) error {
-	still, err := ch.c.Ledger().strays(ctx, ch.tx, "AND r.backup_id = @id", pgx.StrictNamedArgs{"id": s.BackupID})
+	still, err := ch.c.Ledger().strays(ctx, ch.tx, "AND r.backup_id = @id", named{"id": s.BackupID})
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (ch *change) reopenOld(ctx context.Context) error {
 		tag, err := ch.tx.Exec(ctx, ch.c.sql(`
 			UPDATE {{schema}}.backup_task SET state = 'canceled', `+resetJournal+`
 			WHERE id = @id AND state IN ('done', 'failed', 'canceled') AND capture_finished_at < now() - @skew::interval`),
-			pgx.StrictNamedArgs{"id": t.ID, "upload": upload, "key": ch.c.objectKey(ch.b, t.Provider, upload), "skew": ch.c.cfg.MaxSkew})
+			named{"id": t.ID, "upload": upload, "key": ch.c.objectKey(ch.b, t.Provider, upload), "skew": ch.c.cfg.MaxSkew})
 		if err != nil {
 			return fmt.Errorf("begin task %s again: %w", t.Provider, err)
 		}
@@ -81,7 +81,7 @@ func (ch *change) reopenOld(ctx context.Context) error {
 	}
 	ch.b.generation++
 	_, err = ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup SET manifest = NULL, manifest_key = NULL WHERE id = @id`),
-		pgx.StrictNamedArgs{"id": ch.b.ID})
+		named{"id": ch.b.ID})
 	if err != nil {
 		return fmt.Errorf("drop manifest: %w", err)
 	}
@@ -90,7 +90,7 @@ func (ch *change) reopenOld(ctx context.Context) error {
 
 // dropParts empties a task's journal.
 func (ch *change) dropParts(ctx context.Context, taskID string) error {
-	_, err := ch.tx.Exec(ctx, ch.c.sql(`DELETE FROM {{schema}}.backup_part WHERE task_id = @id`), pgx.StrictNamedArgs{"id": taskID})
+	_, err := ch.tx.Exec(ctx, ch.c.sql(`DELETE FROM {{schema}}.backup_part WHERE task_id = @id`), named{"id": taskID})
 	if err != nil {
 		return fmt.Errorf("drop parts: %w", err)
 	}
@@ -113,7 +113,7 @@ func (ch *change) reopenTasks(ctx context.Context) (tasks []*Task, total int, er
 			error_class = NULL, error = NULL, error_hint = NULL
 		WHERE t.id IN (SELECT id FROM {{schema}}.backup_task
 			WHERE backup_id = @id AND state IN ('failed', 'canceled') ORDER BY id FOR NO KEY UPDATE)
-		RETURNING `+taskColumns), pgx.StrictNamedArgs{"id": ch.b.ID})
+		RETURNING `+taskColumns), named{"id": ch.b.ID})
 	if err != nil {
 		return nil, 0, fmt.Errorf("put tasks back: %w", err)
 	}

@@ -90,7 +90,7 @@ type querier interface {
 }
 
 // backups runs a query over the alias b.
-func (c *Client) backups(ctx context.Context, q querier, tail string, args pgx.StrictNamedArgs) ([]*Backup, error) {
+func (c *Client) backups(ctx context.Context, q querier, tail string, args named) ([]*Backup, error) {
 	rows, err := q.Query(ctx, c.sql("SELECT "+backupColumns+" FROM {{schema}}.backup b "+tail), args)
 	if err != nil {
 		return nil, fmt.Errorf("read backups: %w", err)
@@ -103,7 +103,7 @@ func (c *Client) backups(ctx context.Context, q querier, tail string, args pgx.S
 }
 
 // oneBackup is backups for a query that yields one row at most.
-func (c *Client) oneBackup(ctx context.Context, q querier, tail string, args pgx.StrictNamedArgs) (*Backup, error) {
+func (c *Client) oneBackup(ctx context.Context, q querier, tail string, args named) (*Backup, error) {
 	bs, err := c.backups(ctx, q, tail, args)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ const tasksOf = "SELECT " + taskColumns + " FROM {{schema}}.backup_task t WHERE 
 // tasks reads a backup's tasks in the order of their providers.
 func (c *Client) tasks(ctx context.Context, q querier, backupID string) ([]*Task, error) {
 	rows, err := q.Query(ctx, c.sql(tasksOf),
-		pgx.StrictNamedArgs{"id": backupID})
+		named{"id": backupID})
 	if err != nil {
 		return nil, fmt.Errorf("read tasks: %w", err)
 	}

@@ -3,8 +3,6 @@ package backup
 import (
 	"context"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // The verbs that each backup of tiny exports needs several times are written
@@ -40,8 +38,14 @@ const taskEvent = `e AS (INSERT INTO {{schema}}.backup_event (backup_id, seq, na
 		'error', CASE WHEN t.error_class IS NOT NULL THEN jsonb_build_object('class', t.error_class, 'message', coalesce(t.error, ''), 'hint', nullif(t.error_hint, '')) END))
 	FROM t, u)`
 
-// single runs a single statement that returns a row if it did its work.
-func (l *Ledger) single(ctx context.Context, what, query string, args pgx.StrictNamedArgs) (done bool, err error) {
+// single runs a single statement that returns a row if it did its work, when it
+// is its turn at the backup.
+func (l *Ledger) single(ctx context.Context, backupID, what, query string, args named) (done bool, err error) {
+	end, err := l.c.turns.take(ctx, backupID)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
+	}
+	defer end()
 	tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(query), args)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", what, err)

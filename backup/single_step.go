@@ -15,22 +15,18 @@ func (l *Ledger) claimFreeStep(ctx context.Context, id string, p ClaimParams, st
 	if l.general || !validID(id) {
 		return nil, nil //nolint:nilnil // go the general way
 	}
-	args := pgx.StrictNamedArgs{"id": id, "job": p.JobID, "state": state, "token": token, "d": p.Duration, "worker": p.Worker}
-	var b *Backup
-	var tasks []*Task
-	// The batch is one round trip, and one transaction.
-	var batch pgx.Batch
+	w := &StepWork{Lease: Lease{BackupID: id, Token: token}}
+	var batch pgx.Batch // one round trip, and one transaction
 	batch.Queue(l.c.sql(`UPDATE {{schema}}.backup b SET `+leaseStepSet+`
 		WHERE b.id = @id AND b.river_job_id = @job AND b.state = @state AND (b.lease_until IS NULL OR b.lease_until < now())
-		RETURNING `+backupColumns), args).Query(func(rows pgx.Rows) (err error) {
-		b, err = pgx.CollectOneRow(rows, scanBackup)
+		RETURNING `+backupColumns),
+		named{"id": id, "job": p.JobID, "state": string(state), "token": token, "d": p.Duration, "worker": p.Worker},
+	).Query(func(rows pgx.Rows) (err error) {
+		w.Backup, err = pgx.CollectOneRow(rows, scanBackup)
 		return err
 	})
 	if state == StateSealing { // before it is planned a backup has no tasks
-		batch.Queue(l.c.sql(tasksOf), pgx.StrictNamedArgs{"id": id}).Query(func(rows pgx.Rows) (err error) {
-			tasks, err = pgx.CollectRows(rows, scanTask)
-			return err
-		})
+		l.c.queueTasks(&batch, w)
 	}
 	err := l.c.cfg.Pool.SendBatch(ctx, &batch).Close()
 	if isNoRows(err) {
@@ -39,24 +35,43 @@ func (l *Ledger) claimFreeStep(ctx context.Context, id string, p ClaimParams, st
 	if err != nil {
 		return nil, fmt.Errorf("claim backup: %w", err)
 	}
-	b.Tasks = tasks
-	return &StepWork{Lease: Lease{BackupID: id, Token: token}, Backup: b}, nil
+	return w, nil
+}
+
+// queueTasks reads what w has of its backup's tasks, which is all of the manifest.
+// Its backup comes before them in the batch, or is there already.
+func (c *Client) queueTasks(batch *pgx.Batch, w *StepWork) {
+	args := named{"id": w.BackupID}
+	batch.Queue(c.sql(tasksOf), args).Query(func(rows pgx.Rows) (err error) {
+		w.Backup.Tasks, err = pgx.CollectRows(rows, scanTask)
+		return err
+	})
+	batch.Queue(c.sql(`SELECT p.task_id::text, p.size, p.crc64 FROM {{schema}}.backup_part p JOIN {{schema}}.backup_task t ON t.id = p.task_id
+		WHERE t.backup_id = @id AND t.state = 'done' ORDER BY p.task_id, p.idx`), args).Query(func(rows pgx.Rows) error {
+		w.parts = make(map[string][]ManifestPart)
+		var task string
+		var size, crc int64
+		_, err := pgx.ForEachRow(rows, []any{&task, &size, &crc}, func() error {
+			w.parts[task] = append(w.parts[task], ManifestPart{Size: size, CRC64: fmt.Sprintf("%016x", uint64(crc))}) //nolint:gosec // the same 64 bits
+			return nil
+		})
+		return err
+	})
 }
 
 // SaveManifest stores the manifest's bytes and key in the row of a sealing
 // backup, before they are written to the store. If they are there already it
-// returns those. Nothing that goes into the manifest changes while a backup is
-// sealing, so that the fence of the write is enough, and no row is locked
-// meanwhile.
-func (l *Ledger) SaveManifest(ctx context.Context, lease Lease) (data []byte, key string, err error) {
-	b, data, err := l.manifest(ctx, lease)
-	if err != nil {
+// returns those. Nothing that goes into the manifest changes while the lease on
+// the sealing is held, so that the fence is enough, and what ClaimSeal read is
+// still so.
+func (l *Ledger) SaveManifest(ctx context.Context, w *StepWork) (data []byte, key string, err error) {
+	if data, err = buildManifest(w.Backup, w.Backup.Tasks, w.parts); err != nil {
 		return nil, "", err
 	}
 	err = l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`
 		UPDATE {{schema}}.backup SET manifest = coalesce(manifest, @data), manifest_key = coalesce(manifest_key, @key)
 		WHERE id = @id AND lease_token = @token AND state = 'sealing' RETURNING manifest, manifest_key`),
-		pgx.StrictNamedArgs{"id": b.ID, "token": lease.Token, "data": data, "key": l.c.manifestKey(b)}).Scan(&data, &key)
+		named{"id": w.BackupID, "token": w.Token, "data": data, "key": l.c.manifestKey(w.Backup)}).Scan(&data, &key)
 	if isNoRows(err) {
 		err = ErrLeaseLost
 	}
@@ -64,45 +79,6 @@ func (l *Ledger) SaveManifest(ctx context.Context, lease Lease) (data []byte, ke
 		return nil, "", fmt.Errorf("save manifest: %w", err)
 	}
 	return data, key, nil
-}
-
-// manifest makes the manifest of the sealing backup that is leased.
-func (l *Ledger) manifest(ctx context.Context, lease Lease) (b *Backup, data []byte, err error) {
-	if !validID(lease.BackupID) {
-		return nil, nil, ErrNotFound
-	}
-	args := pgx.StrictNamedArgs{"id": lease.BackupID}
-	parts := make(map[string][]ManifestPart)
-	var tasks []*Task
-	var batch pgx.Batch
-	batch.Queue(l.c.sql(`SELECT `+backupColumns+` FROM {{schema}}.backup b WHERE b.id = @id AND b.lease_token = @token AND b.state = 'sealing'`),
-		pgx.StrictNamedArgs{"id": lease.BackupID, "token": lease.Token}).Query(func(rows pgx.Rows) (err error) {
-		b, err = pgx.CollectOneRow(rows, scanBackup)
-		return err
-	})
-	batch.Queue(l.c.sql(tasksOf), args).Query(func(rows pgx.Rows) (err error) {
-		tasks, err = pgx.CollectRows(rows, scanTask)
-		return err
-	})
-	batch.Queue(l.c.sql(`SELECT p.task_id::text, p.size, p.crc64 FROM {{schema}}.backup_part p JOIN {{schema}}.backup_task t ON t.id = p.task_id
-		WHERE t.backup_id = @id ORDER BY p.task_id, p.idx`), args).Query(func(rows pgx.Rows) error {
-		var task string
-		var size, crc int64
-		_, err := pgx.ForEachRow(rows, []any{&task, &size, &crc}, func() error {
-			parts[task] = append(parts[task], ManifestPart{Size: size, CRC64: fmt.Sprintf("%016x", uint64(crc))}) //nolint:gosec // the same 64 bits
-			return nil
-		})
-		return err
-	})
-	err = l.c.cfg.Pool.SendBatch(ctx, &batch).Close()
-	if isNoRows(err) {
-		err = ErrLeaseLost
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("read what the manifest is of: %w", err)
-	}
-	data, err = buildManifest(b, tasks, parts)
-	return b, data, err
 }
 
 // FinishSeal makes a sealing backup done. Its manifest must be in the store.
@@ -114,12 +90,12 @@ func (l *Ledger) FinishSeal(ctx context.Context, lease Lease) error {
 	if err != nil {
 		return fmt.Errorf("encode event: %w", err)
 	}
-	done, err := l.single(ctx, "finish backup", `
+	done, err := l.single(ctx, lease.BackupID, "finish backup", `
 		WITH u AS (UPDATE {{schema}}.backup b SET state = 'done', finished_at = now(), event_seq = b.event_seq + 1,
 				error_class = NULL, error = NULL, error_hint = NULL, lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, cancel_requested_at = NULL
 			WHERE b.id = @id AND b.lease_token = @token AND b.state = 'sealing' RETURNING b.id, b.event_seq)
 		INSERT INTO {{schema}}.backup_event (backup_id, seq, name, data) SELECT u.id, u.event_seq, @name, @data FROM u`,
-		pgx.StrictNamedArgs{"id": lease.BackupID, "token": lease.Token, "name": string(EventUpdateBackup), "data": data})
+		named{"id": lease.BackupID, "token": lease.Token, "name": string(EventUpdateBackup), "data": data})
 	if err == nil && !done {
 		return fmt.Errorf("finish backup: %w", ErrLeaseLost)
 	}

@@ -46,7 +46,7 @@ func (l *Ledger) checkSize(ctx context.Context, q querier, b *Backup) error {
 	}
 	rows, err := q.Query(ctx, l.c.sql(`
 		SELECT coalesce(sum(greatest(coalesce(announced_size, 0), stored_bytes)), 0)::bigint, coalesce(sum(stored_bytes), 0)::bigint
-		FROM {{schema}}.backup_task WHERE backup_id = @id`), pgx.StrictNamedArgs{"id": b.ID})
+		FROM {{schema}}.backup_task WHERE backup_id = @id`), named{"id": b.ID})
 	if err != nil {
 		return fmt.Errorf("read sizes: %w", err)
 	}

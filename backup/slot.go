@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // limited reports whether tasks of the provider are under a limit over all
@@ -47,7 +45,7 @@ func (ch *change) takeSlot(ctx context.Context, t *Task) (waits string, err erro
 	if !ch.c.limited(t.Provider) {
 		return "", nil
 	}
-	if _, err := ch.tx.Exec(ctx, lockSlots, pgx.StrictNamedArgs{"schema": ch.c.cfg.Schema}); err != nil {
+	if _, err := ch.tx.Exec(ctx, lockSlots, named{"schema": ch.c.cfg.Schema}); err != nil {
 		return "", fmt.Errorf("lock slots: %w", err)
 	}
 	if waits, err = ch.room(ctx, t); err != nil {
@@ -65,14 +63,14 @@ func (ch *change) takeSlot(ctx context.Context, t *Task) (waits string, err erro
 		INSERT INTO {{schema}}.backup_slot (task_id, backup_id, provider, user_id, state, rank)
 		VALUES (@task, @backup, @provider, @user, @state, @rank)
 		ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, rank = excluded.rank`),
-		pgx.StrictNamedArgs{"task": t.ID, "backup": ch.b.ID, "provider": t.Provider, "user": ch.b.UserID, "state": state, "rank": rank})
+		named{"task": t.ID, "backup": ch.b.ID, "provider": t.Provider, "user": ch.b.UserID, "state": state, "rank": rank})
 	if err != nil {
 		return "", fmt.Errorf("take slot: %w", err)
 	}
 	if waits == "" {
 		return "", nil
 	}
-	_, err = ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup_task SET river_job_id = NULL WHERE id = @id`), pgx.StrictNamedArgs{"id": t.ID})
+	_, err = ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup_task SET river_job_id = NULL WHERE id = @id`), named{"id": t.ID})
 	if err != nil {
 		return "", fmt.Errorf("let task wait: %w", err)
 	}
@@ -85,7 +83,7 @@ func (ch *change) room(ctx context.Context, t *Task) (full string, err error) {
 	err = ch.tx.QueryRow(ctx, ch.c.sql(`
 		SELECT count(*) FILTER (WHERE provider = @provider), count(*) FILTER (WHERE user_id = @user)
 		FROM (`+liveSlots+`) s WHERE task_id <> @id`),
-		pgx.StrictNamedArgs{"id": t.ID, "provider": t.Provider, "user": ch.b.UserID}).Scan(&ofProvider, &ofUser)
+		named{"id": t.ID, "provider": t.Provider, "user": ch.b.UserID}).Scan(&ofProvider, &ofUser)
 	if err != nil {
 		return "", fmt.Errorf("count slots: %w", err)
 	}
@@ -116,7 +114,7 @@ func (l *Ledger) Admit(ctx context.Context, limit int) (admitted int, err error)
 	if !l.c.anyLimit() {
 		return 0, nil
 	}
-	args := pgx.StrictNamedArgs{"user": int64(l.c.cfg.MaxRunningPerUser)}
+	args := named{"user": int64(l.c.cfg.MaxRunningPerUser)}
 	var names []string
 	var most []int64
 	for _, name := range l.c.ProviderNames() {
@@ -149,7 +147,7 @@ func (l *Ledger) Admit(ctx context.Context, limit int) (admitted int, err error)
 func (l *Ledger) admit(ctx context.Context, backupID, taskID string) (admitted bool, err error) {
 	err = l.c.inChange(ctx, backupID, func(ch *change) error {
 		admitted = false
-		if _, err := ch.tx.Exec(ctx, lockSlots, pgx.StrictNamedArgs{"schema": ch.c.cfg.Schema}); err != nil {
+		if _, err := ch.tx.Exec(ctx, lockSlots, named{"schema": ch.c.cfg.Schema}); err != nil {
 			return fmt.Errorf("lock slots: %w", err)
 		}
 		t, err := ch.task(ctx, taskID)
@@ -165,7 +163,7 @@ func (l *Ledger) admit(ctx context.Context, backupID, taskID string) (admitted b
 		}
 		var waiting bool
 		err = ch.tx.QueryRow(ctx, ch.c.sql(`SELECT state = 'waiting' FROM {{schema}}.backup_slot WHERE task_id = @id`),
-			pgx.StrictNamedArgs{"id": taskID}).Scan(&waiting)
+			named{"id": taskID}).Scan(&waiting)
 		if err != nil || !waiting {
 			return err
 		}
@@ -183,7 +181,7 @@ func (l *Ledger) admit(ctx context.Context, backupID, taskID string) (admitted b
 
 func (ch *change) setSlot(ctx context.Context, taskID, state string) error {
 	_, err := ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup_slot SET state = @state WHERE task_id = @id`),
-		pgx.StrictNamedArgs{"id": taskID, "state": state})
+		named{"id": taskID, "state": state})
 	if err != nil {
 		return fmt.Errorf("set slot: %w", err)
 	}
@@ -205,14 +203,15 @@ func (l *Ledger) sweepSlots(ctx context.Context) error {
 // nobody waits behind another user's long queue.
 func (ch *change) rank(ctx context.Context) (int, error) {
 	var older int
-	err := ch.tx.QueryRow(ctx, ch.c.sql(`SELECT count(*) FROM (SELECT 1 FROM {{schema}}.backup o
-		WHERE o.user_id = @user AND o.state IN ('pending', 'running', 'sealing') AND o.id < @id LIMIT 16) o`),
-		pgx.StrictNamedArgs{"user": ch.b.UserID, "id": ch.b.ID}).Scan(&older)
+	err := ch.tx.QueryRow(ctx, ch.c.sql(olderOpen), named{"id": ch.b.ID}).Scan(&older)
 	if err != nil {
 		return 0, fmt.Errorf("count open backups of the user: %w", err)
 	}
 	return rankOf(older), nil
 }
+
+const olderOpen = `SELECT count(*) FROM (SELECT 1 FROM {{schema}}.backup o
+	WHERE o.user_id = (SELECT user_id FROM {{schema}}.backup WHERE id = @id) AND o.state IN ('pending', 'running', 'sealing') AND o.id < @id LIMIT 16) o`
 
 func rankOf(older int) int {
 	switch {

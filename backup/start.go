@@ -128,7 +128,7 @@ func (c *Client) insertBackup(ctx context.Context, tx pgx.Tx, p *StartParams) (b
 	if err != nil {
 		return nil, false, fmt.Errorf("encode event: %w", err)
 	}
-	args := pgx.StrictNamedArgs{
+	args := named{
 		"id": newID(), "user": p.UserID, "site": p.SiteID, "providers": nilIfEmpty(p.Providers), "labels": labels(p.Labels),
 		"continue": p.ContinueOnFailure, "key": p.IdempotencyKey, "max_size": lower(p.MaxSize, c.cfg.MaxSize), "job": (*int64)(nil), "job_at": (*time.Time)(nil), "data": data,
 	}
@@ -167,7 +167,7 @@ func (c *Client) existing(ctx context.Context, tx pgx.Tx, p *StartParams) (*Back
 		}
 	}
 	b, err := c.oneBackup(ctx, tx, "WHERE b.user_id = @user AND b.site_id = @site AND b.idempotency_key = @key",
-		pgx.StrictNamedArgs{"user": p.UserID, "site": p.SiteID, "key": p.IdempotencyKey})
+		named{"user": p.UserID, "site": p.SiteID, "key": p.IdempotencyKey})
 	if err != nil {
 		return nil, fmt.Errorf("find backup of idempotency key: %w", err)
 	}
@@ -177,7 +177,7 @@ func (c *Client) existing(ctx context.Context, tx pgx.Tx, p *StartParams) (*Back
 // adopted is the backup that the River job has made: ErrNotFound.
 func (c *Client) adopted(ctx context.Context, tx pgx.Tx, s *sourceJob) (*Backup, error) {
 	return c.oneBackup(ctx, tx, "WHERE b.source_job_id = @job AND b.source_job_created_at = @at",
-		pgx.StrictNamedArgs{"job": s.id, "at": s.createdAt})
+		named{"job": s.id, "at": s.createdAt})
 }
 
 // insertPlanJobs inserts the River jobs that plan bs, and makes each the only
@@ -194,15 +194,12 @@ func (c *Client) insertPlanJobs(ctx context.Context, tx pgx.Tx, bs []*Backup) er
 	if err != nil {
 		return fmt.Errorf("insert River jobs: %w", err)
 	}
-	ids, jobs := make([]string, len(bs)), make([]int64, len(bs))
+	var batch pgx.Batch
 	for i, b := range bs {
-		ids[i], jobs[i], b.riverJobID = b.ID, res[i].Job.ID, &res[i].Job.ID
+		b.riverJobID = &res[i].Job.ID
+		batch.Queue(c.sql(`UPDATE {{schema}}.backup SET river_job_id = @job WHERE id = @id`), named{"id": b.ID, "job": res[i].Job.ID})
 	}
-	_, err = tx.Exec(ctx, c.sql(`
-		UPDATE {{schema}}.backup b SET river_job_id = j.job
-		FROM unnest(@ids::uuid[], @jobs::bigint[]) AS j (id, job) WHERE b.id = j.id`),
-		pgx.StrictNamedArgs{"ids": ids, "jobs": jobs})
-	if err != nil {
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("note River jobs: %w", err)
 	}
 	return nil

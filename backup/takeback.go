@@ -22,7 +22,7 @@ const leasedBy = `SELECT backup_id::text, id::text FROM {{schema}}.backup_task W
 // process of that name is alive. Should one be nevertheless, it loses its leases
 // and stops: nothing is written twice.
 func (l *Ledger) TakeBack(ctx context.Context, worker string) (taken int, err error) {
-	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(leasedBy), pgx.StrictNamedArgs{"worker": worker})
+	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(leasedBy), named{"worker": worker})
 	if err != nil {
 		return 0, fmt.Errorf("find leases of worker: %w", err)
 	}
@@ -56,7 +56,7 @@ func (ch *change) takeBack(ctx context.Context, lease Lease, worker string) (boo
 	}
 	var still bool
 	err := ch.tx.QueryRow(ctx, ch.c.sql(`SELECT lease_token IS NOT NULL AND lease_worker = @worker FROM {{schema}}.`+table+` WHERE id = @id FOR NO KEY UPDATE`),
-		pgx.StrictNamedArgs{"id": id, "worker": worker}).Scan(&still)
+		named{"id": id, "worker": worker}).Scan(&still)
 	if err != nil || !still {
 		return false, err
 	}
@@ -73,7 +73,7 @@ func (ch *change) takeBack(ctx context.Context, lease Lease, worker string) (boo
 		}
 		return true, ch.insertTaskJobs(ctx, []*Task{t})
 	}
-	_, err = ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup SET lease_token = NULL, lease_until = NULL WHERE id = @id`), pgx.StrictNamedArgs{"id": id})
+	_, err = ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup SET lease_token = NULL, lease_until = NULL WHERE id = @id`), named{"id": id})
 	if err != nil {
 		return false, fmt.Errorf("end lease: %w", err)
 	}

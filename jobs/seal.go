@@ -39,7 +39,7 @@ func (s *sealWorker) Work(ctx context.Context, job *river.Job[sealArgs]) error {
 }
 
 func (s *sealWorker) seal(ctx context.Context, work *backup.StepWork) error {
-	data, key, err := s.w.ledger.SaveManifest(ctx, work.Lease)
+	data, key, err := s.w.ledger.SaveManifest(ctx, work)
 	if err != nil {
 		return inLedger(err)
 	}

@@ -1,0 +1,191 @@
+package backup_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+// rows is a backup as Postgres has it, its tasks, parts and events, without what
+// no two backups share.
+func (b *bundle) rows(id string) (rows []map[string]any) {
+	b.Helper()
+	var raw []byte
+	require.NoError(b, b.pool.QueryRow(b.ctx, b.in(`SELECT jsonb_agg(r ORDER BY k, n) FROM (
+		SELECT 1 AS k, 0 AS n, to_jsonb(b) AS r FROM {backup} b WHERE id = $1
+		UNION ALL SELECT 2, row_number() OVER (ORDER BY provider), to_jsonb(t) FROM {backup_task} t WHERE backup_id = $1
+		UNION ALL SELECT 3, row_number() OVER (ORDER BY provider, idx), to_jsonb(p) FROM {backup_part} p JOIN {backup_task} t ON t.id = p.task_id WHERE backup_id = $1
+		UNION ALL SELECT 4, seq, to_jsonb(e) FROM {backup_event} e WHERE backup_id = $1) x`), id).Scan(&raw))
+	require.NoError(b, json.Unmarshal(raw, &rows))
+	for _, row := range rows {
+		normalize(row)
+	}
+	return rows
+}
+
+// normalize replaces instants, ids, and what contains them by whether they are
+// there at all.
+func normalize(row map[string]any) {
+	for name, value := range row {
+		switch v := value.(type) {
+		case []any:
+			for _, e := range v {
+				if inner, ok := e.(map[string]any); ok {
+					normalize(inner)
+				}
+			}
+		case map[string]any:
+			normalize(v)
+		case nil:
+		default:
+			for _, own := range []string{"_at", "At", "_id", "_until", "token", "key", "manifest"} {
+				if strings.HasSuffix(name, own) || name == "id" {
+					row[name] = "set"
+				}
+			}
+		}
+	}
+}
+
+// A single statement writes what the general way does, after each step.
+func TestSingleStatementsAreAsTheGeneralWay(t *testing.T) {
+	b := setup(t)
+	single, general := b, *b
+	general.ledger = b.ledger.General()
+	for name, c := range map[string]struct {
+		planned int64
+		before  func(b *bundle, id string) // of the claim that counts
+		source  backup.Source
+		parts   []int64
+	}{
+		"a part":             {planned: -1, source: backup.Source{Validator: `"v"`, ContentType: "text/plain", Size: 10}, parts: []int64{10}},
+		"size unknown":       {planned: 12, source: backup.Source{Size: -1}, parts: []int64{4, 5}},
+		"empty":              {planned: -1, source: backup.Source{Size: 0}},
+		"after failures":     {planned: -1, source: backup.Source{Size: 3}, parts: []int64{3}, before: failTwice},
+		"after being handed": {planned: 3, source: backup.Source{Size: 3}, parts: []int64{3}, before: handOver},
+	} {
+		t.Run(name, func(t *testing.T) {
+			works := make(map[*bundle]*backup.TaskWork)
+			ids := make(map[*bundle]string)
+			both := func(step string, do func(b *bundle, id string)) {
+				for _, way := range []*bundle{single, &general} {
+					do(way, ids[way])
+				}
+				require.Equal(t, general.rows(ids[&general]), single.rows(ids[single]), step)
+			}
+			both("start", func(b *bundle, _ string) { ids[b] = b.start().ID })
+			both("plan", func(b *bundle, id string) {
+				w, err := b.ledger.ClaimPlan(b.ctx, id, claim(b.job(id, "")))
+				require.NoError(t, err)
+				require.NoError(t, b.ledger.FinishPlan(b.ctx, w.Lease, []backup.Planned{{Provider: "db", Size: c.planned}, {Provider: "site", Size: -1}}))
+			})
+			if c.before != nil {
+				both("before", c.before)
+			}
+			both("claim", func(b *bundle, id string) { works[b] = b.claim(id, "db") })
+			requireSameWork(t, works[&general], works[single])
+			both("open", func(b *bundle, _ string) { require.NoError(t, b.ledger.OpenTask(b.ctx, works[b], c.source)) })
+			requireSameWork(t, works[&general], works[single])
+			both("gate", func(b *bundle, _ string) {
+				require.NoError(t, b.ledger.GateTask(b.ctx, works[b], content(works[b], c.parts...), backup.ProofFraming))
+			})
+			both("finish", func(b *bundle, _ string) { require.NoError(t, b.ledger.FinishTask(b.ctx, works[b].Lease)) })
+			both("the last", func(b *bundle, id string) { b.finish(id, "site") })
+			both("seal", func(b *bundle, id string) { b.seal(id) })
+			b.requireState(ids[single], backup.StateDone, states{"db": backup.TaskDone, "site": backup.TaskDone})
+		})
+	}
+}
+
+func requireSameWork(t *testing.T, want, got *backup.TaskWork) {
+	t.Helper()
+	require.Equal(t, got.Task.ID, got.TaskID)
+	require.Equal(t, got.Backup.ID, got.BackupID)
+	require.Equal(t, want.Validator, got.Validator)
+	require.Equal(t, want.Cursor, got.Cursor)
+	require.Equal(t, want.Checkpoint, got.Checkpoint)
+	require.Equal(t, want.Task.State, got.Task.State)
+	require.Equal(t, want.Task.Attempt, got.Task.Attempt)
+	require.Equal(t, want.Task.ContentType, got.Task.ContentType)
+	require.Equal(t, want.Backup.State, got.Backup.State)
+	require.Contains(t, got.Task.ObjectKey, got.UploadID.String())
+}
+
+func failTwice(b *bundle, id string) {
+	for _, cause := range []error{backup.Retryable(errTest, "look"), errTest} {
+		b.fail(b.claim(id, "db"), cause)
+	}
+}
+
+func handOver(b *bundle, id string) {
+	require.NoError(b, b.ledger.ReleaseTask(b.ctx, backup.Beat{Lease: b.claim(id, "db").Lease}))
+}
+
+// Many tasks of one backup go through all their steps at once, by single
+// statements and in the general way: no event number is skipped or given twice,
+// and the counter is exact.
+func TestManyStepsAtOnce(t *testing.T) {
+	b := setup(t)
+	rounds := 12
+	if testing.Short() {
+		rounds = 3
+	}
+	providers := make([]string, 12)
+	for i := range providers {
+		providers[i] = fmt.Sprintf("p%d", i)
+	}
+	for range rounds {
+		id := b.start().ID
+		b.plan(id, providers...)
+		args, jobs := make([]backup.TaskArgs, len(providers)), make([]int64, len(providers))
+		for i, p := range providers {
+			args[i], jobs[i] = b.taskArgs(id, p), b.job(id, p)
+		}
+		errs := make([]error, len(providers))
+		var wg sync.WaitGroup
+		for i := range providers {
+			wg.Go(func() {
+				ledger := b.ledger
+				if rand.N(3) == 0 {
+					ledger = ledger.General()
+				}
+				errs[i] = work(b, ledger, args[i], jobs[i])
+			})
+		}
+		wg.Wait()
+		for _, err := range errs {
+			require.NoError(t, err)
+		}
+		require.Equal(t, backup.StateSealing, b.get(id).State)
+		events, err := b.client.Events(b.ctx, id, 0, 1000)
+		require.NoError(t, err)
+		require.Len(t, events, 1+12+1+3*12+1)
+		for i, e := range events {
+			require.EqualValues(t, i+1, e.Seq)
+		}
+		require.Equal(t, 1, b.count(`SELECT count(*) FROM {river_job} WHERE kind = 'backup_seal' AND args->>'backup_id' = $1`, id))
+	}
+	b.requireSound()
+}
+
+// work takes a task from pending to done.
+func work(b *bundle, l *backup.Ledger, a backup.TaskArgs, job int64) error {
+	w, err := l.ClaimTask(b.ctx, a, claim(job))
+	if err != nil {
+		return err
+	}
+	if err := l.OpenTask(b.ctx, w, backup.Source{Size: 10}); err != nil {
+		return err
+	}
+	if err := l.GateTask(b.ctx, w, content(w, 10), backup.ProofLength); err != nil {
+		return err
+	}
+	return l.FinishTask(b.ctx, w.Lease)
+}
