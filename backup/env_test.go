@@ -53,6 +53,15 @@ func setup(t *testing.T, options ...func(*backup.Config)) *bundle {
 	return &bundle{t, ctx, pool, schema, client, client.Ledger()}
 }
 
+// another is the ledger of another process: within one, those who lock the same
+// backup take turns before they come to Postgres.
+func (b *bundle) another() *backup.Ledger {
+	b.Helper()
+	client, err := backup.New(&backup.Config{Pool: b.pool, Schema: b.schema, Logger: b.client.Logger(), Providers: []backup.ProviderConfig{{Name: "site"}, {Name: "db"}}})
+	require.NoError(b, err)
+	return client.Ledger()
+}
+
 func (b *bundle) start(p ...func(*backup.StartParams)) *backup.Backup {
 	b.Helper()
 	params := backup.StartParams{UserID: userID, SiteID: siteID}

@@ -272,12 +272,13 @@ func TestEndsAtOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		cancel, failing := rand.N(3) == 0, rand.N(2) == 0
 		for i, w := range work {
+			ledger := b.another()
 			wg.Go(func() {
 				if failing && i < 2 {
-					_, _ = b.ledger.FailTask(b.ctx, backup.Beat{Lease: w.Lease}, backup.Classify(backup.Permanent(errTest, "")), backup.RetryPolicy{MaxAttempts: 1})
+					_, _ = ledger.FailTask(b.ctx, backup.Beat{Lease: w.Lease}, backup.Classify(backup.Permanent(errTest, "")), backup.RetryPolicy{MaxAttempts: 1})
 					return
 				}
-				_ = b.ledger.FinishTask(b.ctx, w.Lease)
+				_ = ledger.FinishTask(b.ctx, w.Lease)
 			})
 		}
 		if cancel {

@@ -128,8 +128,8 @@ func handOver(b *bundle, id string) {
 	require.NoError(b, b.ledger.ReleaseTask(b.ctx, backup.Beat{Lease: b.claim(id, "db").Lease}))
 }
 
-// Many tasks of one backup go through all their steps at once, by single
-// statements and in the general way: no event number is skipped or given twice,
+// Many tasks of one backup go through all their steps at once, in a process each,
+// by single statements and in the general way: no event number is skipped or given twice,
 // and the counter is exact.
 func TestManyStepsAtOnce(t *testing.T) {
 	b := setup(t)
@@ -151,11 +151,11 @@ func TestManyStepsAtOnce(t *testing.T) {
 		errs := make([]error, len(providers))
 		var wg sync.WaitGroup
 		for i := range providers {
+			ledger := b.another()
+			if rand.N(3) == 0 {
+				ledger = ledger.General()
+			}
 			wg.Go(func() {
-				ledger := b.ledger
-				if rand.N(3) == 0 {
-					ledger = ledger.General()
-				}
 				errs[i] = work(b, ledger, args[i], jobs[i])
 			})
 		}
@@ -188,4 +188,35 @@ func work(b *bundle, l *backup.Ledger, a backup.TaskArgs, job int64) error {
 		return err
 	}
 	return l.FinishTask(b.ctx, w.Lease)
+}
+
+// What a single statement isn't for, it leaves alone.
+func TestSingleStatementsAreGuarded(t *testing.T) {
+	b := setup(t)
+	id, other := b.start().ID, b.start().ID
+	b.plan(id, "db", "site")
+	b.plan(other, "db")
+	before := b.snapshot()
+	a, job := b.taskArgs(id, "db"), b.job(id, "db")
+	strangers := a
+	strangers.BackupID = other
+	var idle *backup.IdleError
+	_, err := b.ledger.ClaimTask(b.ctx, a, claim(b.job(id, "site")))
+	require.ErrorAs(t, err, &idle, "another River job's")
+	_, err = b.ledger.ClaimTask(b.ctx, strangers, claim(job))
+	require.ErrorAs(t, err, &idle, "another backup's")
+	_, err = b.ledger.ClaimPlan(b.ctx, id, claim(b.job(id, "")))
+	require.ErrorAs(t, err, &idle, "planned before")
+	require.Equal(t, before, b.snapshot())
+
+	zombie := b.claim(id, "db")
+	b.gate(zombie)
+	b.expire()
+	w := b.claim(id, "db")
+	before = b.snapshot()
+	require.ErrorIs(t, b.ledger.FinishTask(b.ctx, zombie.Lease), backup.ErrLeaseLost)
+	require.Equal(t, before, b.snapshot())
+	require.NoError(t, b.ledger.FinishTask(b.ctx, w.Lease))
+	require.ErrorIs(t, b.ledger.FinishTask(b.ctx, w.Lease), backup.ErrLeaseLost, "once")
+	b.requireState(id, backup.StateRunning, states{"db": backup.TaskDone, "site": backup.TaskPending})
 }
