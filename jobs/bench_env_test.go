@@ -25,12 +25,12 @@ import (
 // benchProviders are the tasks of a backup in the benchmarks.
 var benchProviders = []string{"a", "b", "c"}
 
-// What both sides of the comparison run with. River's own defaults, a cooldown
-// of 100 ms and few workers per queue, bound the jobs per second before the
-// job layer does.
+// What both sides of the comparison run with: the cooldown that Configure sets,
+// and more workers than by default. River's own cooldown, 100 ms, and few workers
+// per queue bound the jobs per second before the job layer does.
 const (
 	benchWorkers  = 100 // MaxWorkers of each queue
-	benchCooldown = 10 * time.Millisecond
+	benchCooldown = fetchCooldown
 	benchCallers  = 4  // goroutines that ask for backups, one per transaction
 	benchPool     = 16 // connections for our own statements
 	benchRiver    = 8  // connections of River's client

@@ -71,7 +71,7 @@ func TestZombieHoldsLocks(t *testing.T) {
 		behind string // what must happen in spite of it
 		soak   bool   // it is like another
 	}{
-		"the backup":   {by: "FOR NO KEY UPDATE", behind: "SELECT count(*) FROM {backup} WHERE state = 'done'"},
+		"the backup":   {by: "-- name: JobInsertFastMany :", behind: "SELECT count(*) FROM {backup} WHERE state = 'done'"},
 		"the task":     {by: "backup_task t SET state = @state", soak: true, behind: "SELECT count(*) FROM {backup} WHERE state = 'done'"},
 		"the election": {by: "-- name: LeaderAttemptElect :", leads: true, behind: "SELECT count(*) FROM {river_leader} WHERE expires_at > now()"},
 		"due jobs":     {by: "-- name: JobSchedule :", leads: true, soak: true, behind: "SELECT count(*) FROM {river_job} WHERE id = 1000 AND state <> 'scheduled'"},
