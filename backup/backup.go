@@ -89,7 +89,7 @@ type Task struct {
 	fromBytes     int64
 	progressBytes int64
 	progressed    bool           // this failure's attempt came further
-	age           *time.Duration // since the first attempt, or since it last came further
+	age           *time.Duration // since the first failure, or since it last came further; nil before
 }
 
 // ETA is how long the export will take at the present rate, or nil where that

@@ -61,8 +61,9 @@ type Beat struct {
 }
 
 // Renew renews leases for d from now. It returns the tokens of those that are
-// still held, with whether they were renewed: one whose row is locked by
-// somebody's transaction isn't, this time, and doesn't hold up the others. It
+// still held, with whether they were renewed: one that has ended isn't held any
+// more, even if nobody else has claimed it yet, since its room may be taken; and
+// one whose row is locked by somebody's transaction isn't renewed, this time, and doesn't hold up the others. It
 // isn't an error that some are not held any more.
 func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[uuid.UUID]bool, error) {
 	held := make(map[uuid.UUID]bool, len(beats))
@@ -98,10 +99,10 @@ func (l *Ledger) Renew(ctx context.Context, beats []Beat, d time.Duration) (map[
 // renewal is the statement that renews the leases in a table.
 func renewal(table, set string) string {
 	return `WITH u AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @received::bigint[], @rates::bigint[]) AS u (id, token, received, rate)),
-		free AS (SELECT r.id FROM {{schema}}.` + table + ` r JOIN u ON r.id = u.id AND r.lease_token = u.token FOR NO KEY UPDATE OF r SKIP LOCKED),
+		free AS (SELECT r.id FROM {{schema}}.` + table + ` r JOIN u ON r.id = u.id AND r.lease_token = u.token AND r.lease_until > now() FOR NO KEY UPDATE OF r SKIP LOCKED),
 		renewed AS (UPDATE {{schema}}.` + table + ` r SET lease_until = now() + @d::interval` + set + `
 			FROM u JOIN free ON free.id = u.id WHERE r.id = u.id AND r.lease_token = u.token RETURNING r.lease_token)
-		SELECT u.token, renewed.lease_token IS NOT NULL FROM u JOIN {{schema}}.` + table + ` r ON r.id = u.id AND r.lease_token = u.token
+		SELECT u.token, renewed.lease_token IS NOT NULL FROM u JOIN {{schema}}.` + table + ` r ON r.id = u.id AND r.lease_token = u.token AND r.lease_until > now()
 		LEFT JOIN renewed ON renewed.lease_token = u.token`
 }
 
@@ -152,8 +153,11 @@ type Outcome struct {
 // RetryPolicy bounds the attempts.
 type RetryPolicy struct {
 	MaxAttempts int
-	RetryFor    time.Duration // from the first attempt on, or from when the task last came further; 0: no bound
+	RetryFor    time.Duration // from the first failure on, or from when the task last came further; 0: no bound
 }
+
+// maxDelay is the longest that anything is put off.
+const maxDelay = 24 * time.Hour
 
 // decide says what follows on the failure, which isn't counted yet. age is the
 // time from which RetryFor counts.
@@ -169,8 +173,8 @@ func (p RetryPolicy) decide(f *ClassError, failures int, age time.Duration) Outc
 			return Outcome{Final: true}
 		}
 	}
-	if p.RetryFor > 0 && age+delay > p.RetryFor {
+	if p.RetryFor > 0 && delay > p.RetryFor-age {
 		return Outcome{Final: true}
 	}
-	return Outcome{Delay: delay}
+	return Outcome{Delay: min(delay, maxDelay)}
 }

@@ -125,7 +125,7 @@ func (ch *change) postponeTask(ctx context.Context, t *Task, outcome AttemptOutc
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
 		UPDATE {{schema}}.backup_task t SET state = CASE WHEN state = 'running' THEN 'pending' ELSE state END,
 			failures = @failures, progress_bytes = greatest(progress_bytes, stored_bytes),
-			progress_at = CASE WHEN @progressed THEN now() ELSE progress_at END, `+endAttempt+`,
+			progress_at = CASE WHEN @progressed THEN now() WHEN @outcome = 'failed' THEN coalesce(progress_at, now()) ELSE progress_at END, `+endAttempt+`,
 			next_attempt_at = CASE WHEN @delay::interval > '0' THEN now() + @delay::interval END,
 			lease_token = NULL, lease_until = NULL,
 			error_class = coalesce(nullif(@class, ''), error_class), error = coalesce(nullif(@error, ''), error),
@@ -152,6 +152,9 @@ func (l *Ledger) ReleaseTask(ctx context.Context, b Beat) error {
 		t.received(b)
 		if ch.ending() && t.State == TaskRunning {
 			return ch.endTask(ctx, t, TaskCanceled, nil)
+		}
+		if err := ch.keepSlot(ctx, t); err != nil {
+			return err
 		}
 		return ch.postponeTask(ctx, t, AttemptHanded, nil, 0)
 	})

@@ -194,10 +194,17 @@ func (ch *change) insertTasks(tasks []*Task) {
 // was final the backup is failed.
 func (l *Ledger) FailStep(ctx context.Context, w *StepWork, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
 	err = l.step(ctx, w.Lease, w.Backup.State, func(ch *change) error {
-		if out = p.decide(cause, ch.b.failures, 0); ch.b.failures+1 >= p.MaxAttempts {
+		since, err := ch.stepAge(ctx)
+		if err != nil {
+			return err
+		}
+		waits := cause.Class == ClassRetryAfter && since < maxDelay
+		if out = p.decide(cause, ch.b.failures, 0); !waits && ch.b.failures+1 >= p.MaxAttempts {
 			out.Final = true // a step has no other bound
 		}
-		ch.b.failures++
+		if !waits {
+			ch.b.failures++
+		}
 		ch.failure = cause.Failure()
 		if out.Final {
 			ch.b.State = StateFailed
@@ -206,6 +213,17 @@ func (l *Ledger) FailStep(ctx context.Context, w *StepWork, cause *ClassError, p
 		return l.endStepLease(ctx, ch.tx, w.Lease, out.Delay)
 	})
 	return out, err
+}
+
+// stepAge is how long ago the step could begin: the backup was asked for, or its
+// last task ended. Waits that the store asks for use no attempt up for a day.
+func (ch *change) stepAge(ctx context.Context) (age time.Duration, err error) {
+	err = ch.tx.QueryRow(ctx, ch.c.sql(`SELECT now() - greatest(@created::timestamptz, (SELECT max(finished_at) FROM {{schema}}.backup_task WHERE backup_id = @id))`),
+		named{"id": ch.b.ID, "created": ch.b.CreatedAt}).Scan(&age)
+	if err != nil {
+		return 0, fmt.Errorf("read age of step: %w", err)
+	}
+	return age, nil
 }
 
 // ReleaseStep ends the lease, so that another worker goes on at once.

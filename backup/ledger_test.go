@@ -191,7 +191,7 @@ func TestFailTask(t *testing.T) {
 	require.Equal(t, 3, b.get(id).Tasks[0].Attempt)
 
 	// Beyond the time that is allowed, no attempt is left.
-	b.exec("UPDATE {backup_task} SET started_at = now() - interval '59 minutes 30 seconds'")
+	b.exec("UPDATE {backup_task} SET progress_at = now() - interval '59 minutes 30 seconds'")
 	require.True(t, b.fail(b.claim(id, "db"), backup.RetryAfter(errTest, time.Minute, "")).Final)
 	b.requireState(id, backup.StateFailed, states{"db": backup.TaskFailed})
 }

@@ -167,8 +167,8 @@ type ProviderConfig struct {
 	// once; 0 sets no limit beside MaxWorkers.
 	MaxRunning int
 
-	// RetryFor bounds the time from a task's first attempt, or from when one that
-	// was resumed last came further, to its last, whatever the number of attempts:
+	// RetryFor bounds the time from a task's first failure, or from when an attempt
+	// that was resumed last came further, to its last, whatever the number of attempts:
 	// waits that the source asks for count here. At least 1 minute. Defaults to 24
 	// hours.
 	RetryFor time.Duration

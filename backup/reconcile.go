@@ -75,10 +75,10 @@ func (l *Ledger) Reconcile(ctx context.Context, limit int) (Reconciled, error) {
 			done.Canceled += mended.Canceled
 		}
 	}
-	if err := l.sweepSlots(ctx); err != nil {
+	if err := l.sweepSlots(ctx); err != nil && !isSQLState(err, pgerrcode.LockNotAvailable) {
 		return done, err
 	}
-	done.Admitted, err = l.Admit(ctx, limit)
+	done.Admitted, err = l.admitWaiting(ctx, limit)
 	return done, err
 }
 

@@ -110,6 +110,7 @@ func (ch *change) reopenTasks(ctx context.Context) (tasks []*Task, total int, er
 	rows, err := ch.tx.Query(ctx, ch.c.sql(`
 		UPDATE {{schema}}.backup_task t SET state = CASE WHEN size IS NULL THEN 'pending' ELSE 'committing' END,
 			failures = 0, next_attempt_at = NULL, started_at = NULL, finished_at = NULL, progress_bytes = 0, progress_at = NULL,
+			announced_size = CASE WHEN stored_parts = 0 THEN NULL ELSE announced_size END,
 			error_class = NULL, error = NULL, error_hint = NULL
 		WHERE t.id IN (SELECT id FROM {{schema}}.backup_task
 			WHERE backup_id = @id AND state IN ('failed', 'canceled') ORDER BY id FOR NO KEY UPDATE)

@@ -45,16 +45,18 @@ func (l *Ledger) checkSize(ctx context.Context, q querier, b *Backup) error {
 		return nil
 	}
 	rows, err := q.Query(ctx, l.c.sql(`
-		SELECT coalesce(sum(greatest(coalesce(announced_size, 0), stored_bytes)), 0)::bigint, coalesce(sum(stored_bytes), 0)::bigint
-		FROM {{schema}}.backup_task WHERE backup_id = @id`), named{"id": b.ID})
+		SELECT least(coalesce(sum(greatest(coalesce(announced_size, 0), stored_bytes)), 0), 9223372036854775807)::bigint, coalesce(sum(stored_bytes), 0)::bigint,
+			coalesce(sum(greatest(coalesce(announced_size, 0), stored_bytes)), 0) > @most::bigint
+		FROM {{schema}}.backup_task WHERE backup_id = @id AND state NOT IN ('failed', 'canceled')`), named{"id": b.ID, "most": b.MaxSize})
 	if err != nil {
 		return fmt.Errorf("read sizes: %w", err)
 	}
 	var announced, stored int64
-	if _, err = pgx.ForEachRow(rows, []any{&announced, &stored}, func() error { return nil }); err != nil {
+	var over bool
+	if _, err = pgx.ForEachRow(rows, []any{&announced, &stored, &over}, func() error { return nil }); err != nil {
 		return fmt.Errorf("read sizes: %w", err)
 	}
-	if announced > b.MaxSize {
+	if over {
 		return TooLarge("backup", b.MaxSize, announced, stored)
 	}
 	return nil

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
 )
 
 // limited reports whether tasks of the provider are under a limit over all
@@ -37,7 +40,7 @@ const lockSlots = `SELECT pg_advisory_xact_lock(hashtextextended('sitebackup slo
 // alive, and of those that were given room and are about to.
 const liveSlots = `SELECT s.task_id, s.provider, s.user_id FROM {{schema}}.backup_slot s JOIN {{schema}}.backup_task t ON t.id = s.task_id
 	WHERE (s.state = 'running' AND t.lease_until > now())
-		OR (s.state = 'admitted' AND t.state IN ('pending', 'running', 'committing'))`
+		OR (s.state = 'admitted' AND s.admitted_at > now() - interval '1 minute' AND t.state IN ('pending', 'running', 'committing'))`
 
 // takeSlot takes up room for a task that is about to be leased. If there is none
 // it says so, and the task waits without a River job until Admit gives it one.
@@ -105,16 +108,23 @@ const waitingSlots = `
 	LEFT JOIN p ON p.provider = s.provider LEFT JOIN u ON u.user_id = s.user_id
 	LEFT JOIN unnest(@names::text[], @most::bigint[]) AS m (name, most) ON m.name = s.provider
 	WHERE s.state = 'waiting' AND (m.most IS NULL OR coalesce(p.n, 0) < m.most) AND (@user::bigint = 0 OR coalesce(u.n, 0) < @user::bigint)
+		AND s.task_id <> ALL (@passed::uuid[])
 	ORDER BY s.rank, s.created_at LIMIT 1`
 
 // Admit gives up to limit tasks that wait for room under a limit over all
 // processes a River job, as far as there is room, and returns how many. Workers
-// call it when a task's lease has ended.
+// call it when a task's lease has ended, and when one didn't find room: another
+// may have ended meanwhile. Without limits in the configuration it does nothing.
 func (l *Ledger) Admit(ctx context.Context, limit int) (admitted int, err error) {
 	if !l.c.anyLimit() {
 		return 0, nil
 	}
-	args := named{"user": int64(l.c.cfg.MaxRunningPerUser)}
+	return l.admitWaiting(ctx, limit)
+}
+
+// admitWaiting is Admit whatever the configuration says: tasks may still wait for
+// a limit that is no more.
+func (l *Ledger) admitWaiting(ctx context.Context, limit int) (admitted int, err error) {
 	var names []string
 	var most []int64
 	for _, name := range l.c.ProviderNames() {
@@ -122,10 +132,11 @@ func (l *Ledger) Admit(ctx context.Context, limit int) (admitted int, err error)
 			names, most = append(names, name), append(most, int64(n))
 		}
 	}
-	args["names"], args["most"] = names, most
-	for admitted < limit {
+	passed := []string{} // those that can't be let go now, and don't hold up the others
+	for admitted < limit && len(passed) < admitTries {
 		var backupID, taskID string
-		err := l.c.cfg.Pool.QueryRow(ctx, l.c.sql(waitingSlots), args).Scan(&backupID, &taskID)
+		err := l.c.cfg.Pool.QueryRow(ctx, l.c.sql(waitingSlots),
+			named{"user": int64(l.c.cfg.MaxRunningPerUser), "names": names, "most": most, "passed": passed}).Scan(&backupID, &taskID)
 		if isNoRows(err) {
 			return admitted, nil
 		}
@@ -136,51 +147,68 @@ func (l *Ledger) Admit(ctx context.Context, limit int) (admitted int, err error)
 		if err != nil {
 			return admitted, err
 		}
-		if !ok { // somebody else was faster
-			return admitted, nil
+		if ok {
+			admitted++
+		} else {
+			passed = append(passed, taskID)
 		}
-		admitted++
 	}
 	return admitted, nil
 }
 
+// admitTries bounds how many tasks one Admit passes over.
+const admitTries = 100
+
 func (l *Ledger) admit(ctx context.Context, backupID, taskID string) (admitted bool, err error) {
-	err = l.c.inChange(ctx, backupID, func(ch *change) error {
+	err = l.c.inTx(ctx, func(tx pgx.Tx) error {
 		admitted = false
-		if _, err := ch.tx.Exec(ctx, lockSlots, named{"schema": ch.c.cfg.Schema}); err != nil {
-			return fmt.Errorf("lock slots: %w", err)
-		}
-		t, err := ch.task(ctx, taskID)
-		if err != nil {
+		// Somebody's open transaction on one backup must not hold up the others.
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
 			return err
 		}
-		if t.State.Terminal() || ch.b.State != StateRunning {
-			return ch.setSlot(ctx, taskID, "running") // of a lease that isn't alive: it takes up no room
-		}
-		full, err := ch.room(ctx, t)
-		if err != nil || full != "" {
+		return l.c.change(ctx, tx, backupID, func(ch *change) (err error) {
+			admitted, err = ch.admit(ctx, taskID)
 			return err
-		}
-		var waiting bool
-		err = ch.tx.QueryRow(ctx, ch.c.sql(`SELECT state = 'waiting' FROM {{schema}}.backup_slot WHERE task_id = @id`),
-			named{"id": taskID}).Scan(&waiting)
-		if err != nil || !waiting {
-			return err
-		}
-		if err := ch.setSlot(ctx, taskID, "admitted"); err != nil {
-			return err
-		}
-		admitted = true
-		return ch.insertTaskJobs(ctx, []*Task{t})
+		})
 	})
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || isSQLState(err, pgerrcode.LockNotAvailable) {
 		return false, nil
 	}
 	return admitted, err
 }
 
+func (ch *change) admit(ctx context.Context, taskID string) (bool, error) {
+	if _, err := ch.tx.Exec(ctx, lockSlots, named{"schema": ch.c.cfg.Schema}); err != nil {
+		return false, fmt.Errorf("lock slots: %w", err)
+	}
+	t, err := ch.task(ctx, taskID)
+	if err != nil {
+		return false, err
+	}
+	if t.State.Terminal() || ch.b.State != StateRunning {
+		return false, ch.setSlot(ctx, taskID, "running") // of a lease that isn't alive: it takes up no room
+	}
+	if full, err := ch.room(ctx, t); err != nil || full != "" {
+		return false, err
+	}
+	var waiting bool
+	err = ch.tx.QueryRow(ctx, ch.c.sql(`SELECT state = 'waiting' FROM {{schema}}.backup_slot WHERE task_id = @id`),
+		named{"id": taskID}).Scan(&waiting)
+	if isNoRows(err) || (err == nil && !waiting) { // somebody else was faster
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read slot: %w", err)
+	}
+	if err := ch.setSlot(ctx, taskID, "admitted"); err != nil {
+		return false, err
+	}
+	return true, ch.insertTaskJobs(ctx, []*Task{t})
+}
+
 func (ch *change) setSlot(ctx context.Context, taskID, state string) error {
-	_, err := ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup_slot SET state = @state WHERE task_id = @id`),
+	_, err := ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup_slot SET state = @state,
+		admitted_at = CASE WHEN @state = 'admitted' THEN clock_timestamp() END WHERE task_id = @id`),
 		named{"id": taskID, "state": state})
 	if err != nil {
 		return fmt.Errorf("set slot: %w", err)
@@ -188,15 +216,45 @@ func (ch *change) setSlot(ctx context.Context, taskID, state string) error {
 	return nil
 }
 
-// sweepSlots drops the slots of tasks that have ended.
-func (l *Ledger) sweepSlots(ctx context.Context) error {
-	_, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`DELETE FROM {{schema}}.backup_slot s USING {{schema}}.backup_task t
-		WHERE t.id = s.task_id AND t.state IN ('done', 'failed', 'canceled')`))
-	if err != nil {
-		return fmt.Errorf("drop slots: %w", err)
+// keepSlot keeps the room of a task whose worker goes without its having failed,
+// so that it goes on before those that wait.
+func (ch *change) keepSlot(ctx context.Context, t *Task) error {
+	if !ch.c.limited(t.Provider) {
+		return nil
 	}
-	return nil
+	return ch.setSlot(ctx, t.ID, "admitted")
 }
+
+// sweepSlots drops the slots of tasks that have ended, and ranks those that wait
+// anew. It looks when nobody else can take one.
+func (l *Ledger) sweepSlots(ctx context.Context) error {
+	return l.c.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil { // it can be done another time
+			return err
+		}
+		if _, err := tx.Exec(ctx, lockSlots, named{"schema": l.c.cfg.Schema}); err != nil {
+			return fmt.Errorf("lock slots: %w", err)
+		}
+		_, err := tx.Exec(ctx, l.c.sql(`DELETE FROM {{schema}}.backup_slot s USING {{schema}}.backup_task t
+			WHERE t.id = s.task_id AND t.state IN ('done', 'failed', 'canceled')`))
+		if err != nil {
+			return fmt.Errorf("drop slots: %w", err)
+		}
+		_, err = tx.Exec(ctx, l.c.sql(rerank))
+		if err != nil {
+			return fmt.Errorf("rank slots: %w", err)
+		}
+		return nil
+	})
+}
+
+// rerank lets those that wait move up when older backups of their user are gone,
+// so that nobody is overtaken for ever.
+const rerank = `UPDATE {{schema}}.backup_slot s SET rank = n.rank
+	FROM (SELECT task_id, CASE WHEN older = 0 THEN 1 WHEN older < 4 THEN 2 WHEN older < 16 THEN 3 ELSE 4 END AS rank
+		FROM (SELECT task_id, dense_rank() OVER (PARTITION BY user_id ORDER BY backup_id) - 1 AS older
+			FROM {{schema}}.backup_slot WHERE state = 'waiting') w) n
+	WHERE s.task_id = n.task_id AND n.rank < s.rank`
 
 // rank is the priority of River jobs for the backup, from 1, which goes first, to
 // 4. It falls with the number of older backups that its user has open, so that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -34,11 +35,19 @@ func (l *Ledger) TakeBack(ctx context.Context, worker string) (taken int, err er
 	}
 	for _, lease := range found {
 		var did bool
-		err := l.c.inChange(ctx, lease.BackupID, func(ch *change) (err error) {
-			did, err = ch.takeBack(ctx, lease, worker)
-			return err
+		err := l.c.inTx(ctx, func(tx pgx.Tx) error {
+			did = false
+			// Somebody's open transaction on one backup must not hold up the others: that
+			// one's lease ends by itself.
+			if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
+				return err
+			}
+			return l.c.change(ctx, tx, lease.BackupID, func(ch *change) (err error) {
+				did, err = ch.takeBack(ctx, lease, worker)
+				return err
+			})
 		})
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, ErrNotFound) && !isSQLState(err, pgerrcode.LockNotAvailable) {
 			return taken, err
 		}
 		if did {
@@ -67,6 +76,9 @@ func (ch *change) takeBack(ctx context.Context, lease Lease, worker string) (boo
 		}
 		if ch.ending() && t.State == TaskRunning {
 			return true, ch.endTask(ctx, t, TaskCanceled, nil)
+		}
+		if err := ch.keepSlot(ctx, t); err != nil {
+			return false, err
 		}
 		if err := ch.postponeTask(ctx, t, AttemptLost, nil, 0); err != nil {
 			return false, err

@@ -36,7 +36,7 @@ func IsUnavailable(err error) bool {
 // stops, starts, is full, or is a standby after a failover.
 func unavailableCode(code string) bool {
 	switch code {
-	case "57P01", "57P02", "57P03", "57P05", "53300", "25006":
+	case "57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03":
 		return true
 	}
 	return strings.HasPrefix(code, "08")

@@ -112,7 +112,7 @@ func (a *attempt) admit(ex *backup.Export, req *backup.ExportRequest) error {
 	if ex.Offset != 0 && ex.Cursor != nil && req.Cursor == "" {
 		return &notProvenError{backup.Retryable(errors.New("open export: what is stored doesn't end at a cursor of the source"), "the export begins again")}
 	}
-	if ex.Offset != 0 && ex.Validator != req.Validator {
+	if ex.Offset != 0 && req.Validator != "" && ex.Validator != req.Validator {
 		return &notProvenError{backup.Retryable(fmt.Errorf("open export: what was resumed has the validator %q, what is stored %q", ex.Validator, req.Validator), "the export begins again")}
 	}
 	if before := a.work.Task.AnnouncedSize; ex.Offset > 0 && before != nil && ex.Size >= 0 && ex.Size != *before {

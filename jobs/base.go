@@ -207,10 +207,16 @@ func (w *Workers) canceledInRiver(ctx context.Context, backupID string, jobID in
 
 // failed tells River of an attempt that failed: when the next one is, or that
 // there is none.
-func failed(cause *backup.ClassError, out backup.Outcome, r retryAt) error {
+func failed(ctx context.Context, cause *backup.ClassError, out backup.Outcome, r retryAt) error {
 	err := error(&lineError{cause})
 	if out.Final {
 		return river.JobCancel(err)
+	}
+	if cause.Class == backup.ClassRetryAfter { // it uses up no attempt, of River's neither
+		if err := river.RecordOutput(ctx, waitOutput{Waits: err.Error()}); err != nil {
+			return err
+		}
+		return river.JobSnooze(out.Delay)
 	}
 	*r.at = now().Add(out.Delay)
 	return err

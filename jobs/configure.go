@@ -124,7 +124,11 @@ func (w *Workers) addQueues(rc *river.Config) {
 		rc.FetchOnlyKnownKinds = true
 	}
 	for _, name := range w.client.ProviderNames() {
-		add(backup.QueueTaskPrefix+name, w.client.Provider(name).MaxWorkers)
+		most := w.client.Provider(name).MaxWorkers
+		if w.cfg.MaxTasks > 0 { // more would only wait here, and out of turn
+			most = min(most, w.cfg.MaxTasks)
+		}
+		add(backup.QueueTaskPrefix+name, most)
 	}
 }
 

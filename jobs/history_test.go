@@ -82,7 +82,7 @@ func TestWaitsEndWithRetryFor(t *testing.T) {
 	b.work()
 	id := b.start()
 	b.waitFor(id, 30*time.Second, func(now *backup.Backup) bool { return len(now.Tasks) == 1 && len(now.Tasks[0].Attempts) == 2 })
-	b.exec("UPDATE {backup_task} SET started_at = started_at - interval '59 seconds' WHERE backup_id = $1", id)
+	b.exec("UPDATE {backup_task} SET progress_at = progress_at - interval '59 seconds' WHERE backup_id = $1", id)
 	got := b.wait(id)
 	require.Equal(t, backup.StateFailed, got.State)
 	require.Equal(t, backup.ClassRetryAfter, got.Failure.Class)

@@ -136,7 +136,14 @@ func (s *session) connect(ctx context.Context) error {
 		return nil
 	}
 	s.close(ctx)
-	conn, err := pgx.ConnectConfig(ctx, s.w.client.Pool().Config().ConnConfig)
+	pool := s.w.client.Pool().Config()
+	cfg := pool.ConnConfig.Copy()
+	if pool.BeforeConnect != nil { // it may bring a password that changes
+		if err := pool.BeforeConnect(ctx, cfg); err != nil {
+			return fmt.Errorf("connect to hold worker id: %w", err)
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("connect to hold worker id: %w", err)
 	}

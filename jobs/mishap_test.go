@@ -302,7 +302,7 @@ func TestRiverFollows(t *testing.T) {
 	b.work()
 	b.start()
 	b.eventually("the failure", 20*time.Second, func() bool {
-		return b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup_task_site' AND state = 'retryable'") == 1
+		return b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup_task_site' AND state = 'scheduled'") == 1
 	})
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM {river_job} j JOIN {backup_task} t ON j.id = t.river_job_id
 		WHERE t.next_attempt_at > now() + interval '250 seconds' AND abs(extract(epoch FROM j.scheduled_at - t.next_attempt_at)) < 5`))

@@ -123,5 +123,5 @@ func (w *Workers) step(
 	if err != nil {
 		return fmt.Errorf("record failure: %w", err)
 	}
-	return failed(cause, out, retry)
+	return failed(ctx, cause, out, retry)
 }

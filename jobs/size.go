@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -39,7 +40,7 @@ func (p *planWorker) size(ctx context.Context, b *backup.Backup, providers []str
 		if limit := p.w.client.Provider(e.Provider).MaxSize; limit > 0 && e.Size > limit {
 			return nil, backup.TooLarge("export "+e.Provider, limit, e.Size, 0)
 		}
-		announced += max(e.Size, 0)
+		announced = sum(announced, max(e.Size, 0))
 	}
 	if b.MaxSize > 0 && announced > b.MaxSize {
 		return nil, backup.TooLarge("backup", b.MaxSize, announced, 0)
@@ -58,4 +59,12 @@ func (p *planWorker) ask(ctx context.Context, sizer backup.Sizer, b *backup.Back
 		return
 	}
 	e.Size = max(size, -1)
+}
+
+// sum is a + b, or the largest number if that is larger.
+func sum(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }

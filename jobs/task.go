@@ -34,8 +34,8 @@ type taskOutput struct {
 	Proof  backup.Proof `json:"proof"`
 }
 
-// waitOutput is what operators see on a River job that found no room. The task
-// gets another one.
+// waitOutput is what operators see on a River job that waits because the source or
+// the store asked for that, or that found no room: the task gets another one then.
 type waitOutput struct {
 	Waits string `json:"waits"`
 }
@@ -55,6 +55,7 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	defer cancel()
 	work, err := t.w.ledger.ClaimTask(cctx, job.Args.TaskArgs, t.w.claim(job.ID))
 	if waits := new(backup.WaitError); errors.As(err, &waits) {
+		t.w.admit(ctx) // room that was made while this one was being turned away
 		return river.RecordOutput(ctx, waitOutput{Waits: waits.Reason})
 	}
 	if err != nil {
@@ -100,7 +101,7 @@ func (t *taskWorker) fail(ctx context.Context, last backup.Beat, err error, retr
 	if rerr != nil {
 		return fmt.Errorf("record failure: %w", rerr)
 	}
-	return failed(cause, out, retry)
+	return failed(ctx, cause, out, retry)
 }
 
 // ledgerError is an error of the database in the middle of an attempt. If the

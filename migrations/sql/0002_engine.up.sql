@@ -25,7 +25,7 @@ COMMENT ON COLUMN {{schema}}.backup_task.claimed_at IS 'When the present or last
 COMMENT ON COLUMN {{schema}}.backup_task.from_bytes IS 'The byte at which the present or last attempt began to read.';
 COMMENT ON COLUMN {{schema}}.backup_task.attempts IS 'The last 100 attempts that have ended, in order.';
 COMMENT ON COLUMN {{schema}}.backup_task.progress_bytes IS 'The most bytes the journal ever had when an attempt failed. An attempt that was resumed and came further starts the count of failures again.';
-COMMENT ON COLUMN {{schema}}.backup_task.progress_at IS 'When that last happened.';
+COMMENT ON COLUMN {{schema}}.backup_task.progress_at IS 'When that last happened, or else when an attempt first failed: from then on RetryFor counts.';
 COMMENT ON COLUMN {{schema}}.backup_task.cursor IS 'Where a source that is resumed by an opaque cursor goes on behind stored_bytes.';
 COMMENT ON COLUMN {{schema}}.backup_task.staged_at IS 'When the journal was last written: staged parts live six days longer.';
 COMMENT ON COLUMN {{schema}}.backup_task.rate IS 'Bytes a second, as of the last heartbeat.';
@@ -39,12 +39,14 @@ CREATE TABLE {{schema}}.backup_slot (
     user_id    text        NOT NULL,
     state      text        NOT NULL CHECK (state IN ('waiting', 'admitted', 'running')),
     rank       smallint    NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    admitted_at timestamptz
 ) WITH (fillfactor = 70);
 
 CREATE INDEX backup_slot_order ON {{schema}}.backup_slot (state, rank, created_at);
 
 COMMENT ON TABLE  {{schema}}.backup_slot IS 'Tasks under a limit over all processes: those that wait for room, without a River job; those that were given room, with one; and those that run.';
+COMMENT ON COLUMN {{schema}}.backup_slot.admitted_at IS 'When it was given room. That is kept for it for a minute: perhaps nobody works its queue.';
 COMMENT ON COLUMN {{schema}}.backup_slot.rank IS 'The River job''s priority: who waits with fewer backups goes first.';
 
 -- Postgres reads and compiles each CHECK of a table anew in every INSERT and
