@@ -48,7 +48,8 @@ func (p *paged) from(cursor string) *paged {
 
 // offset is where cursor is.
 func (p *paged) offset(cursor string) (at int64) {
-	for _, page := range p.pages[:p.from(cursor).next] {
+	next, _ := strconv.Atoi(cursor) // p itself is being read meanwhile
+	for _, page := range p.pages[:next] {
 		at += int64(len(page))
 	}
 	return at
