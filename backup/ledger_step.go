@@ -75,11 +75,11 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		if err != nil {
 			return err
 		}
+		if b.State != state { // first: a plan that runs again when the seal has a job is done
+			return &IdleError{Reason: fmt.Sprintf("backup %s is %s", id, b.State), Done: true}
+		}
 		if b.riverJobID == nil || *b.riverJobID != p.JobID {
 			return &IdleError{Reason: "another River job is responsible for backup " + id}
-		}
-		if b.State != state {
-			return &IdleError{Reason: fmt.Sprintf("backup %s is %s", id, b.State), Done: true}
 		}
 		if err := l.leaseStep(ctx, tx, id, state, token, p); err != nil {
 			return err
