@@ -18,6 +18,7 @@ type journal struct {
 	ledger   *ledger
 	bytes    int64
 	interval time.Duration
+	marks    bool // only what ends at a mark is journaled
 
 	ctx    context.Context // of the calls of write
 	cancel context.CancelFunc
@@ -40,7 +41,7 @@ type journal struct {
 func startJournal(upload context.Context, l *ledger, o *UploadOptions, fail func(error)) *journal {
 	j := &journal{
 		write: o.Journal, ledger: l, bytes: o.JournalBytes, interval: o.JournalInterval,
-		quit: make(chan struct{}), room: make(chan struct{}, 1),
+		marks: o.Cursor != nil, quit: make(chan struct{}), room: make(chan struct{}, 1),
 	}
 	j.parts, j.offset = l.length()
 	j.safe.Store(j.offset)
@@ -96,15 +97,26 @@ func (j *journal) save() error {
 	return nil
 }
 
-// wait waits while as much as a whole journal interval is staged and hashed, and
-// not written: a slow database holds the stream up, so that a crash never takes
-// more than that and what was under way. Only the goroutine that reads calls it.
-func (j *journal) wait(ctx context.Context) error {
+// wait waits until the stream may be read up to next: no more than a journal
+// interval and a window of buffers beyond what is journaled, which is what a crash
+// can take. So a slow database holds the stream up. Once all that was read is
+// staged, it is more than an interval, and is journaled at once: the wait ends.
+//
+// A source with a cursor may have no mark for longer than that, and nothing can be
+// journaled before it: there, only what is staged up to a mark counts. Only the
+// goroutine that reads calls it.
+func (j *journal) wait(ctx context.Context, next, window int64) error {
 	if j.write == nil {
 		return nil
 	}
 	for {
-		if _, staged := j.ledger.length(); staged-j.safe.Load() < j.bytes {
+		safe := j.safe.Load()
+		ahead, most := next-safe, j.bytes+window
+		if j.marks {
+			_, staged := j.ledger.length()
+			ahead, most = staged-safe, j.bytes-1
+		}
+		if ahead <= most {
 			return nil
 		}
 		select {

@@ -153,11 +153,12 @@ func (u *upload) part(ctx context.Context, src *source, index int) (int, error) 
 	if index >= MaxParts {
 		return 0, expectEnd(src)
 	}
-	if err := u.journal.wait(ctx); err != nil {
+	size := u.sched.size(index)
+	window := u.sched.window(size)
+	if err := u.journal.wait(ctx, src.received+size, window); err != nil {
 		return 0, err
 	}
-	size := u.sched.size(index)
-	buf, err := u.claim.acquire(ctx, size, u.sched.window(size))
+	buf, err := u.claim.acquire(ctx, size, window)
 	if err != nil {
 		return 0, err
 	}
