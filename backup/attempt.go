@@ -43,11 +43,11 @@ func ending(outcome AttemptOutcome, f *Failure, received int64, args named) name
 }
 
 // endAttempt is a part of each UPDATE that ends a lease: it adds the attempt to
-// the task's history. It takes @outcome, @class, @error, @hint and @received.
+// the task's history. It takes @outcome, @class, @error, @hint and @received, and calls the task t.
 // A task that isn't leased is in no attempt.
-const endAttempt = `attempts = CASE WHEN lease_token IS NULL THEN attempts ELSE
-	(CASE WHEN jsonb_array_length(attempts) >= 100 THEN attempts - 0 ELSE attempts END) || jsonb_strip_nulls(jsonb_build_object(
-		'n', claims, 'worker', coalesce(lease_worker, ''), 'startedAt', coalesce(claimed_at, started_at, created_at), 'endedAt', now(), 'outcome', @outcome::text,
+const endAttempt = `attempts = CASE WHEN t.lease_token IS NULL THEN t.attempts ELSE
+	(CASE WHEN jsonb_array_length(t.attempts) >= 100 THEN t.attempts - 0 ELSE t.attempts END) || jsonb_strip_nulls(jsonb_build_object(
+		'n', t.claims, 'worker', coalesce(t.lease_worker, ''), 'startedAt', coalesce(t.claimed_at, t.started_at, t.created_at), 'endedAt', now(), 'outcome', @outcome::text,
 		'error', CASE WHEN @class::text <> '' THEN jsonb_build_object('class', @class::text, 'message', @error::text, 'hint', nullif(@hint::text, '')) END,
-		'fromByte', from_bytes, 'receivedBytes', greatest(received_bytes, @received::bigint), 'storedBytes', stored_bytes)) END,
-	received_bytes = greatest(received_bytes, @received::bigint), rate = 0`
+		'fromByte', t.from_bytes, 'receivedBytes', greatest(t.received_bytes, @received::bigint), 'storedBytes', t.stored_bytes)) END,
+	received_bytes = greatest(t.received_bytes, @received::bigint), rate = 0`

@@ -60,11 +60,6 @@ func (c *Client) inChangeOf(ctx context.Context, id string, queue func(*pgx.Batc
 	if !validID(id) {
 		return ErrNotFound
 	}
-	end, err := c.turns.take(ctx, id)
-	if err != nil {
-		return fmt.Errorf("lock backup: %w", err)
-	}
-	defer end()
 	return c.again(func() error {
 		conn, err := c.cfg.Pool.Acquire(ctx)
 		if err != nil {

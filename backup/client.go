@@ -74,13 +74,14 @@ type Client struct {
 	river     *river.Client[pgx.Tx]
 	providers map[string]*ProviderConfig
 
-	turns      turns
+	groups     groups
 	statements sync.Map // those of sql, by what is without the schema
 }
 
 // New makes a Client from cfg, which it copies. It doesn't connect.
 func New(cfg *Config) (*Client, error) {
 	c := &Client{cfg: *cfg, providers: make(map[string]*ProviderConfig, len(cfg.Providers))}
+	c.groups.turn = make(chan struct{}, 1)
 	if c.cfg.Schema == "" {
 		c.cfg.Schema = migrations.DefaultSchema
 	}

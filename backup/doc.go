@@ -51,6 +51,10 @@
 // it leaves, so that two may race and one loses cleanly. READ COMMITTED is
 // assumed. Ages are computed in the database, so that clocks may differ.
 //
+// What many tasks of a process need at the same time is written together: one
+// statement for each kind of change, over all the rows, in one transaction. A row
+// that somebody else has locked is left out, and its change waits alone.
+//
 // # A task's way
 //
 // The worker asks the [Provider] for the export and streams it, in parts of a

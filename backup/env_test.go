@@ -53,8 +53,7 @@ func setup(t *testing.T, options ...func(*backup.Config)) *bundle {
 	return &bundle{t, ctx, pool, schema, client, client.Ledger()}
 }
 
-// another is the ledger of another process: within one, those who lock the same
-// backup take turns before they come to Postgres.
+// another is the ledger of another process: within one, verbs are written together.
 func (b *bundle) another() *backup.Ledger {
 	b.Helper()
 	client, err := backup.New(&backup.Config{Pool: b.pool, Schema: b.schema, Logger: b.client.Logger(), Providers: []backup.ProviderConfig{{Name: "site"}, {Name: "db"}}})

@@ -104,16 +104,17 @@ func idle(b *Backup, t *Task, job int64) error {
 	return nil
 }
 
-// leaseTaskSet is the claim of a task's row. It takes @token, @d and @worker.
-const leaseTaskSet = `state = CASE WHEN state = 'pending' THEN 'running' ELSE state END,
-	started_at = coalesce(started_at, now()), next_attempt_at = NULL,
-	claims = claims + 1, claimed_at = now(), from_bytes = stored_bytes,
-	lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker`
+// leaseTaskSet is the claim of a task's row. It takes i.token, i.d and i.worker.
+const leaseTaskSet = `state = CASE WHEN t.state = 'pending' THEN 'running' ELSE t.state END,
+	started_at = coalesce(t.started_at, now()), next_attempt_at = NULL,
+	claims = t.claims + 1, claimed_at = now(), from_bytes = t.stored_bytes,
+	lease_token = i.token, lease_until = now() + i.d, lease_worker = i.worker`
 
 func (l *Ledger) leaseTask(ctx context.Context, tx pgx.Tx, id string, token uuid.UUID, p ClaimParams) (*Task, error) {
 	rows, err := tx.Query(ctx, l.c.sql(`
 		UPDATE {{schema}}.backup_task t SET `+leaseTaskSet+`, `+endAttempt+`
-		WHERE id = @id AND state IN ('pending', 'running', 'committing') AND (lease_until IS NULL OR lease_until < now())
+		FROM (SELECT @token::uuid AS token, @d::interval AS d, @worker::text AS worker) i
+		WHERE t.id = @id AND t.state IN ('pending', 'running', 'committing') AND (t.lease_until IS NULL OR t.lease_until < now())
 		RETURNING `+taskColumns),
 		ending(AttemptLost, nil, 0, named{"id": id, "token": token, "d": p.Duration, "worker": p.Worker}))
 	if err != nil {

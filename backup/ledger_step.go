@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
 )
 
 // StepWork is the planning or sealing of a backup, claimed.
@@ -86,7 +85,7 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		}
 		w = &StepWork{Lease: Lease{BackupID: id, Token: token}, Backup: b}
 		var batch pgx.Batch
-		l.c.queueTasks(&batch, w)
+		l.c.queueTasks(&batch, []string{id}, func(string) *StepWork { return w })
 		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 			return fmt.Errorf("read tasks: %w", err)
 		}
@@ -95,12 +94,15 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 	return w, err
 }
 
-const leaseStepSet = `lease_token = @token, lease_until = now() + @d::interval, lease_worker = @worker, next_attempt_at = NULL`
+// leaseStepSet is the claim of a backup's planning or sealing. It takes i.token,
+// i.d and i.worker.
+const leaseStepSet = `lease_token = i.token, lease_until = now() + i.d, lease_worker = i.worker, next_attempt_at = NULL`
 
 func (l *Ledger) leaseStep(ctx context.Context, tx pgx.Tx, id string, state State, token uuid.UUID, p ClaimParams) error {
 	tag, err := tx.Exec(ctx, l.c.sql(`
-		UPDATE {{schema}}.backup SET `+leaseStepSet+`
-		WHERE id = @id AND state = @state AND (lease_until IS NULL OR lease_until < now())`),
+		UPDATE {{schema}}.backup b SET `+leaseStepSet+`
+		FROM (SELECT @token::uuid AS token, @d::interval AS d, @worker::text AS worker) i
+		WHERE b.id = @id AND b.state = @state AND (b.lease_until IS NULL OR b.lease_until < now())`),
 		named{"id": id, "state": state, "token": token, "d": p.Duration, "worker": p.Worker})
 	if err != nil {
 		return fmt.Errorf("claim backup: %w", err)
@@ -147,47 +149,43 @@ type Planned struct {
 // FinishPlan makes one task per export, with its River job, and sets the backup
 // running.
 func (l *Ledger) FinishPlan(ctx context.Context, lease Lease, exports []Planned) error {
+	if done, err := l.finishPlanned(ctx, lease, exports); done || err != nil {
+		return err
+	}
 	var older int
 	read := func(batch *pgx.Batch) {
 		batch.Queue(l.c.sql(olderOpen), named{"id": lease.BackupID}).QueryRow(func(row pgx.Row) error { return row.Scan(&older) })
 	}
 	return l.stepOf(ctx, lease, StatePending, read, func(ch *change) error {
-		tasks, params := make([]*Task, len(exports)), make([]river.InsertManyParams, len(exports))
-		for i, e := range exports {
-			t := &Task{ID: newID(), BackupID: ch.b.ID, Provider: e.Provider, State: TaskPending, uploadID: uuid.New()}
-			if t.ObjectKey = l.c.objectKey(ch.b, t.Provider, t.uploadID); e.Size >= 0 {
-				t.AnnouncedSize = &e.Size
-			}
-			tasks[i], params[i] = t, l.c.taskJob(ch.b, t, rankOf(older))
-			ch.emitTask(t)
-		}
+		plan := &planEnd{lease: lease, exports: exports, backup: ch.b, older: older}
 		// Their River jobs come first, so that the rows are written once.
-		res, err := l.c.river.InsertManyTx(ctx, ch.tx, params)
+		jobs, err := l.c.river.InsertManyTx(ctx, ch.tx, plan.plan(l.c))
 		if err != nil {
 			return fmt.Errorf("insert River jobs: %w", err)
 		}
-		for i, t := range tasks {
-			t.riverJobID = &res[i].Job.ID
+		plan.take(jobs)
+		for _, t := range plan.tasks {
+			ch.emitTask(t)
 		}
-		ch.b.State, ch.b.openTasks, ch.b.failures, ch.failure = StateRunning, len(tasks), 0, nil
-		ch.insertTasks(tasks)
+		ch.b.State, ch.b.openTasks, ch.b.failures, ch.failure = StateRunning, len(plan.tasks), 0, nil
+		l.c.queueTaskRows(&ch.last, plan.tasks)
 		return nil
 	})
 }
 
-// insertTasks lets flush write the tasks' rows.
-func (ch *change) insertTasks(tasks []*Task) {
+// queueTaskRows inserts the tasks' rows.
+func (c *Client) queueTaskRows(batch *pgx.Batch, tasks []*Task) {
 	n := len(tasks)
-	ids, providers, keys := make([]string, n), make([]string, n), make([]string, n)
+	ids, backups, providers, keys := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	uploads, sizes, jobs := make([]uuid.UUID, n), make([]*int64, n), make([]*int64, n)
 	for i, t := range tasks {
-		ids[i], providers[i], keys[i] = t.ID, t.Provider, t.ObjectKey
+		ids[i], backups[i], providers[i], keys[i] = t.ID, t.BackupID, t.Provider, t.ObjectKey
 		uploads[i], sizes[i], jobs[i] = t.uploadID, t.AnnouncedSize, t.riverJobID
 	}
-	ch.last.Queue(ch.c.sql(`
+	batch.Queue(c.sql(`
 		INSERT INTO {{schema}}.backup_task (backup_id, id, provider, upload_id, object_key, announced_size, river_job_id)
-		SELECT @backup, t.* FROM unnest(@ids::uuid[], @providers::text[], @uploads::uuid[], @keys::text[], @sizes::bigint[], @jobs::bigint[]) AS t`),
-		named{"backup": ch.b.ID, "ids": ids, "providers": providers, "uploads": uploads, "keys": keys, "sizes": sizes, "jobs": jobs})
+		SELECT t.* FROM unnest(@backups::uuid[], @ids::uuid[], @providers::text[], @uploads::uuid[], @keys::text[], @sizes::bigint[], @jobs::bigint[]) AS t`),
+		named{"backups": backups, "ids": ids, "providers": providers, "uploads": uploads, "keys": keys, "sizes": sizes, "jobs": jobs})
 }
 
 // FailStep records that planning or sealing failed, and ends the lease. If that

@@ -70,8 +70,9 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 			return fmt.Errorf("open task: %w", err)
 		}
 		_, err = ch.tx.Exec(ctx, l.c.sql(`
-			UPDATE {{schema}}.backup_task SET `+captureSet+` WHERE id = @id`),
-			capturing(s, named{"id": w.TaskID}))
+			UPDATE {{schema}}.backup_task t SET `+captureSet+`
+			FROM (SELECT @validator::text AS validator, @type::text AS type, @size::bigint AS size, @took::interval AS took) i WHERE t.id = @id`),
+			named{"id": w.TaskID, "took": s.Took, "validator": s.Validator, "type": s.ContentType, "size": s.Size})
 		if err != nil {
 			return fmt.Errorf("open task: %w", err)
 		}
@@ -87,15 +88,9 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 	return nil
 }
 
-// captureSet notes what is known of an export that was opened.
-const captureSet = `validator = @validator, content_type = @type, announced_size = nullif(@size::bigint, -1),
-	capture_started_at = now() - @took::interval`
-
-// capturing adds what captureSet takes.
-func capturing(s Source, args named) named {
-	args["took"], args["validator"], args["type"], args["size"] = s.Took, s.Validator, s.ContentType, s.Size
-	return args
-}
+// captureSet notes what is known of an export that was opened. It takes i.validator,
+// i.type, i.size and i.took.
+const captureSet = `validator = i.validator, content_type = i.type, announced_size = nullif(i.size, -1), capture_started_at = now() - i.took`
 
 // task runs fn on the leased task, with its backup locked.
 func (l *Ledger) task(ctx context.Context, lease Lease, state TaskState, fn func(*change, *Task) error) error {
@@ -208,15 +203,10 @@ func partColumns(parts []blob.Part, args named) named {
 	return args
 }
 
-// gateSet takes a task's row through the commit gate.
-const gateSet = `state = 'committing', size = @size, sha256 = @sha256, proof = @proof,
-	stored_bytes = @size, stored_parts = @parts, received_bytes = @size, hash_state = NULL, capture_finished_at = now()`
-
-// gating adds what gateSet takes.
-func gating(content *blob.Content, proof Proof, args named) named {
-	args["size"], args["sha256"], args["proof"], args["parts"] = content.Size, content.SHA256[:], proof, len(content.Parts)
-	return args
-}
+// gateSet takes a task's row through the commit gate. It takes i.size, i.sha256,
+// i.proof and i.parts.
+const gateSet = `state = 'committing', size = i.size, sha256 = i.sha256, proof = i.proof,
+	stored_bytes = i.size, stored_parts = i.parts, received_bytes = i.size, hash_state = NULL, capture_finished_at = now()`
 
 // GateTask takes a running task through the commit gate: from then on whoever
 // holds its lease commits exactly content. Parts that the journal has already
@@ -234,10 +224,11 @@ func (l *Ledger) GateTask(ctx context.Context, w *TaskWork, content *blob.Conten
 		}
 		rows, err := ch.tx.Query(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task t SET `+gateSet+`
-			WHERE id = @id AND lease_token = @token AND state = 'running'
-				AND (SELECT count(*) = @parts AND coalesce(sum(size), 0) = @size FROM {{schema}}.backup_part p WHERE p.task_id = t.id)
+			FROM (SELECT @size::bigint AS size, @sha256::bytea AS sha256, @proof::text AS proof, @parts::int AS parts) i
+			WHERE t.id = @id AND t.lease_token = @token AND t.state = 'running'
+				AND (SELECT count(*) = i.parts AND coalesce(sum(p.size), 0) = i.size FROM {{schema}}.backup_part p WHERE p.task_id = t.id)
 			RETURNING `+taskColumns),
-			gating(content, proof, named{"id": t.ID, "token": w.Token}))
+			named{"id": t.ID, "token": w.Token, "size": content.Size, "sha256": content.SHA256[:], "proof": proof, "parts": len(content.Parts)})
 		if err != nil {
 			return fmt.Errorf("pass commit gate: %w", err)
 		}

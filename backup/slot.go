@@ -268,8 +268,11 @@ func (ch *change) rank(ctx context.Context) (int, error) {
 	return rankOf(older), nil
 }
 
-const olderOpen = `SELECT count(*) FROM (SELECT 1 FROM {{schema}}.backup o
-	WHERE o.user_id = (SELECT user_id FROM {{schema}}.backup WHERE id = @id) AND o.state IN ('pending', 'running', 'sealing') AND o.id < @id LIMIT 16) o`
+const olderOpen = `SELECT (` + olderThan + `) FROM {{schema}}.backup b WHERE b.id = @id`
+
+// olderThan counts the open backups of its user that are older than b.
+const olderThan = `SELECT count(*) FROM (SELECT FROM {{schema}}.backup o
+	WHERE o.user_id = b.user_id AND o.state IN ('pending', 'running', 'sealing') AND o.id < b.id LIMIT 16) o`
 
 func rankOf(older int) int {
 	switch {

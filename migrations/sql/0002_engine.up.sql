@@ -48,22 +48,3 @@ CREATE INDEX backup_slot_order ON {{schema}}.backup_slot (state, rank, created_a
 COMMENT ON TABLE  {{schema}}.backup_slot IS 'Tasks under a limit over all processes: those that wait for room, without a River job; those that were given room, with one; and those that run.';
 COMMENT ON COLUMN {{schema}}.backup_slot.admitted_at IS 'When it was given room. That is kept for it for a minute: perhaps nobody works its queue.';
 COMMENT ON COLUMN {{schema}}.backup_slot.rank IS 'The River job''s priority: who waits with fewer backups goes first.';
-
--- Postgres reads and compiles each CHECK of a table anew in every INSERT and
--- UPDATE of it: with the fifteen that these two had, an UPDATE of one row by its
--- key took 0.30 ms (backup) and 0.38 ms (backup_task), and without any 0.07 and
--- 0.19 ms, twenty times per backup. What stays guards the promise: the states, the
--- leases, and what done and committing mean. The rest repeats what the code
--- checks where a value comes in (lengths, names), or can't go wrong without
--- breaking one of those (counters, sizes).
-ALTER TABLE {{schema}}.backup
-    DROP CONSTRAINT backup_user_id_check, DROP CONSTRAINT backup_site_id_check, DROP CONSTRAINT backup_providers_check,
-    DROP CONSTRAINT backup_labels_check, DROP CONSTRAINT backup_idempotency_key_check, DROP CONSTRAINT backup_failed_tasks_check,
-    DROP CONSTRAINT backup_event_seq_check, DROP CONSTRAINT backup_failures_check, DROP CONSTRAINT backup_generation_check,
-    DROP CONSTRAINT backup_source;
-
-ALTER TABLE {{schema}}.backup_task
-    DROP CONSTRAINT backup_task_provider_check, DROP CONSTRAINT backup_task_failures_check, DROP CONSTRAINT backup_task_object_key_check,
-    DROP CONSTRAINT backup_task_announced_size_check, DROP CONSTRAINT backup_task_received_bytes_check,
-    DROP CONSTRAINT backup_task_stored_bytes_check, DROP CONSTRAINT backup_task_stored_parts_check, DROP CONSTRAINT backup_task_size_check,
-    DROP CONSTRAINT backup_task_sha256_check, DROP CONSTRAINT backup_task_proof_check;

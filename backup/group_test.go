@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -54,10 +55,10 @@ func normalize(row map[string]any) {
 	}
 }
 
-// A single statement writes what the general way does, after each step.
-func TestSingleStatementsAreAsTheGeneralWay(t *testing.T) {
+// What is written in a group is what the general way writes, after each step.
+func TestGroupsAreAsTheGeneralWay(t *testing.T) {
 	b := setup(t)
-	single, general := b, *b
+	group, general := b, *b
 	general.ledger = b.ledger.General()
 	for name, c := range map[string]struct {
 		planned int64
@@ -75,10 +76,10 @@ func TestSingleStatementsAreAsTheGeneralWay(t *testing.T) {
 			works := make(map[*bundle]*backup.TaskWork)
 			ids := make(map[*bundle]string)
 			both := func(step string, do func(b *bundle, id string)) {
-				for _, way := range []*bundle{single, &general} {
+				for _, way := range []*bundle{group, &general} {
 					do(way, ids[way])
 				}
-				require.Equal(t, general.rows(ids[&general]), single.rows(ids[single]), step)
+				require.Equal(t, general.rows(ids[&general]), group.rows(ids[group]), step)
 			}
 			both("start", func(b *bundle, _ string) { ids[b] = b.start().ID })
 			both("plan", func(b *bundle, id string) {
@@ -90,16 +91,16 @@ func TestSingleStatementsAreAsTheGeneralWay(t *testing.T) {
 				both("before", c.before)
 			}
 			both("claim", func(b *bundle, id string) { works[b] = b.claim(id, "db") })
-			requireSameWork(t, works[&general], works[single])
+			requireSameWork(t, works[&general], works[group])
 			both("open", func(b *bundle, _ string) { require.NoError(t, b.ledger.OpenTask(b.ctx, works[b], c.source)) })
-			requireSameWork(t, works[&general], works[single])
+			requireSameWork(t, works[&general], works[group])
 			both("gate", func(b *bundle, _ string) {
 				require.NoError(t, b.ledger.GateTask(b.ctx, works[b], content(works[b], c.parts...), backup.ProofFraming))
 			})
 			both("finish", func(b *bundle, _ string) { require.NoError(t, b.ledger.FinishTask(b.ctx, works[b].Lease)) })
 			both("the last", func(b *bundle, id string) { b.finish(id, "site") })
 			both("seal", func(b *bundle, id string) { b.seal(id) })
-			b.requireState(ids[single], backup.StateDone, states{"db": backup.TaskDone, "site": backup.TaskDone})
+			b.requireState(ids[group], backup.StateDone, states{"db": backup.TaskDone, "site": backup.TaskDone})
 		})
 	}
 }
@@ -129,7 +130,7 @@ func handOver(b *bundle, id string) {
 }
 
 // Many tasks of one backup go through all their steps at once, in a process each,
-// by single statements and in the general way: no event number is skipped or given twice,
+// in groups and in the general way: no event number is skipped or given twice,
 // and the counter is exact.
 func TestManyStepsAtOnce(t *testing.T) {
 	b := setup(t)
@@ -190,10 +191,10 @@ func work(b *bundle, l *backup.Ledger, a backup.TaskArgs, job int64) error {
 	return l.FinishTask(b.ctx, w.Lease)
 }
 
-// What a single statement isn't for, it leaves alone.
-func TestSingleStatementsAreGuarded(t *testing.T) {
+// What a group isn't for, it leaves alone.
+func TestGroupsAreGuarded(t *testing.T) {
 	b := setup(t)
-	id, other := b.start().ID, b.start().ID
+	id, other, pending := b.start().ID, b.start().ID, b.start().ID
 	b.plan(id, "db", "site")
 	b.plan(other, "db")
 	before := b.snapshot()
@@ -207,6 +208,10 @@ func TestSingleStatementsAreGuarded(t *testing.T) {
 	require.ErrorAs(t, err, &idle, "another backup's")
 	_, err = b.ledger.ClaimPlan(b.ctx, id, claim(b.job(id, "")))
 	require.ErrorAs(t, err, &idle, "planned before")
+	_, err = b.ledger.ClaimPlan(b.ctx, pending, claim(job))
+	require.ErrorAs(t, err, &idle, "a task's River job")
+	_, err = b.ledger.ClaimSeal(b.ctx, pending, claim(b.job(pending, "")))
+	require.ErrorAs(t, err, &idle, "not planned yet")
 	require.Equal(t, before, b.snapshot())
 
 	zombie := b.claim(id, "db")
@@ -219,4 +224,35 @@ func TestSingleStatementsAreGuarded(t *testing.T) {
 	require.NoError(t, b.ledger.FinishTask(b.ctx, w.Lease))
 	require.ErrorIs(t, b.ledger.FinishTask(b.ctx, w.Lease), backup.ErrLeaseLost, "once")
 	b.requireState(id, backup.StateRunning, states{"db": backup.TaskDone, "site": backup.TaskPending})
+}
+
+// A zombie that planned or sealed finds in a group, too, that it has lost its lease.
+func TestGroupsAreGuardedAgainstZombies(t *testing.T) {
+	b := setup(t)
+	id := b.start().ID
+	twice := func(claimStep func(context.Context, string, backup.ClaimParams) (*backup.StepWork, error)) (zombie, live *backup.StepWork) {
+		zombie, err := claimStep(b.ctx, id, claim(b.job(id, "")))
+		require.NoError(t, err)
+		b.expire()
+		live, err = claimStep(b.ctx, id, claim(b.job(id, "")))
+		require.NoError(t, err)
+		return zombie, live
+	}
+	zombie, live := twice(b.ledger.ClaimPlan)
+	before := b.snapshot()
+	require.ErrorIs(t, b.ledger.FinishPlan(b.ctx, zombie.Lease, planned("db")), backup.ErrLeaseLost)
+	require.Equal(t, before, b.snapshot())
+	require.NoError(t, b.ledger.FinishPlan(b.ctx, live.Lease, planned("db")))
+	b.finish(id, "db")
+
+	zombie, live = twice(b.ledger.ClaimSeal)
+	before = b.snapshot()
+	_, _, err := b.ledger.SaveManifest(b.ctx, zombie)
+	require.ErrorIs(t, err, backup.ErrLeaseLost)
+	require.ErrorIs(t, b.ledger.FinishSeal(b.ctx, zombie.Lease), backup.ErrLeaseLost)
+	require.Equal(t, before, b.snapshot())
+	_, _, err = b.ledger.SaveManifest(b.ctx, live)
+	require.NoError(t, err)
+	require.NoError(t, b.ledger.FinishSeal(b.ctx, live.Lease))
+	b.requireState(id, backup.StateDone, states{"db": backup.TaskDone})
 }
