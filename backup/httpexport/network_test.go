@@ -22,9 +22,7 @@ import (
 
 func TestRefusedConnection(t *testing.T) {
 	t.Parallel()
-	l := listen(t)
-	require.NoError(t, l.Close())
-	p := newProvider(t, "http://"+l.Addr().String()+template+"?key=secret", nil)
+	p := newProvider(t, "http://127.0.0.1:1"+template+"?key=secret", nil) // a port that no program is given
 	err := fails(t, p, request())
 	require.Equal(t, backup.ClassRetryable, err.Class)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)

@@ -179,7 +179,7 @@ func bounded(p *toxiproxy.Proxy, change func()) {
 	case <-time.After(3 * time.Second):
 		p.Stop()
 		<-done
-		_ = p.Start() // the last look finds one that isn't up
+		_ = again(context.Background(), p.Start) // the last look finds one that isn't up
 	}
 }
 
@@ -226,7 +226,7 @@ func (m *monkey) cut(ctx context.Context, rng *rand.Rand, proxies []*toxiproxy.P
 	}
 	pause(ctx, between(rng, 200*time.Millisecond, 10*time.Second))
 	for _, p := range proxies {
-		if err := p.Start(); err != nil {
+		if err := again(context.WithoutCancel(ctx), p.Start); err != nil {
 			return fmt.Errorf("start proxy %s: %w", p.Name, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http/httptest"
 	"net/url"
@@ -62,10 +61,16 @@ type world struct {
 func newWorld(t testing.TB, seed uint64) *world {
 	t.Helper()
 	w := &world{t: t, seed: seed, upstream: make(map[string]string)}
-	w.pgOpts = &env.PostgresOptions{Ways: []env.Way{env.Installed, env.Fetched}, Dir: postgresDir(t), Port: stablePort(t), Fast: true}
-	w.azOpts = &env.AzuriteOptions{Ways: []env.Way{env.Fetched}, Dir: t.TempDir(), Port: stablePort(t)}
-	require.NoError(t, orSkip(t, w.startPostgres()))
-	require.NoError(t, orSkip(t, w.startAzurite()))
+	w.pgOpts = &env.PostgresOptions{Ways: []env.Way{env.Installed, env.Fetched}, Dir: postgresDir(t), Fast: true}
+	w.azOpts = &env.AzuriteOptions{Ways: []env.Way{env.Fetched}, Dir: t.TempDir()}
+	require.NoError(t, orSkip(t, atStablePort(func(port int) error {
+		w.pgOpts.Port = port
+		return w.startPostgres()
+	})))
+	require.NoError(t, orSkip(t, atStablePort(func(port int) error {
+		w.azOpts.Port = port
+		return w.startAzurite()
+	})))
 	t.Cleanup(func() {
 		require.NoError(t, w.postgres.Close())
 		require.NoError(t, w.azurite.Close())
@@ -119,28 +124,19 @@ func (w *world) openClient() {
 	require.NoError(w.t, err)
 }
 
-// stablePort is a free port that the system doesn't give to outgoing
-// connections, so that who stops listening on it can begin again.
-func stablePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
-		if err == nil {
-			defer func() { _ = l.Close() }()
-			return l.Addr().(*net.TCPAddr).Port
-		}
+func (w *world) startPostgres() error {
+	p, err := env.StartPostgres(context.Background(), w.pgOpts)
+	if err == nil {
+		w.postgres = p
 	}
-	t.Fatal("no free port")
-	return 0
-}
-
-func (w *world) startPostgres() (err error) {
-	w.postgres, err = env.StartPostgres(context.Background(), w.pgOpts)
 	return err
 }
 
-func (w *world) startAzurite() (err error) {
-	w.azurite, err = env.StartAzurite(context.Background(), w.azOpts)
+func (w *world) startAzurite() error {
+	a, err := env.StartAzurite(context.Background(), w.azOpts)
+	if err == nil {
+		w.azurite = a
+	}
 	return err
 }
 
@@ -152,7 +148,7 @@ func (w *world) restartPostgres(ctx context.Context, away time.Duration) error {
 		return err
 	}
 	pause(ctx, away)
-	return w.startPostgres()
+	return again(context.WithoutCancel(ctx), w.startPostgres)
 }
 
 // restartAzurite does the same, with SIGTERM: Azurite saves on it.
@@ -163,14 +159,17 @@ func (w *world) restartAzurite(ctx context.Context, away time.Duration) error {
 		return err
 	}
 	pause(ctx, away)
-	return w.startAzurite()
+	return again(context.WithoutCancel(ctx), w.startAzurite)
 }
 
 // proxy makes the way of one worker to a target.
 func (w *world) proxy(name, target string) *toxiproxy.Proxy {
 	w.t.Helper()
-	p := toxiproxy.NewProxy(w.toxi, name, fmt.Sprintf("127.0.0.1:%d", stablePort(w.t)), w.upstream[target])
-	require.NoError(w.t, p.Start())
+	var p *toxiproxy.Proxy
+	require.NoError(w.t, atStablePort(func(port int) error {
+		p = toxiproxy.NewProxy(w.toxi, name, fmt.Sprintf("127.0.0.1:%d", port), w.upstream[target])
+		return p.Start()
+	}))
 	w.t.Cleanup(p.Stop)
 	return p
 }

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"strconv"
 	"sync"
 	"testing"
 
@@ -131,13 +130,21 @@ func TestServeThroughAnOutage(t *testing.T) {
 func TestServeThroughARestartOfPostgres(t *testing.T) {
 	t.Parallel()
 	opts := &env.PostgresOptions{Ways: []env.Way{env.Installed, env.Fetched}, Dir: postgresDir(t), Fast: true}
-	postgres := startPostgres(t, opts)
+	var postgres *env.Postgres
+	startPostgres := func() error {
+		p, err := env.StartPostgres(t.Context(), opts)
+		if err == nil {
+			postgres = p
+		}
+		return err
+	}
+	require.NoError(t, orSkip(t, atStablePort(func(port int) error {
+		opts.Port = port
+		return startPostgres()
+	})))
+	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
 	s := setup(t, 12<<20, "workers: {partSize: 64KiB, journalInterval: 100ms, leaseDuration: 6s}\n", export.Fault{Rate: 4 << 20})
 	s.database = postgres.URL
-	u, err := url.Parse(postgres.URL)
-	require.NoError(t, err)
-	opts.Port, err = strconv.Atoi(u.Port())
-	require.NoError(t, err)
 
 	p := start(t, s.env(), "serve", "--migrate", "--listen", "localhost:0")
 	api := p.ready()
@@ -150,25 +157,12 @@ func TestServeThroughARestartOfPostgres(t *testing.T) {
 	_, res := get(t, api+"/backup/"+started.ID)
 	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 
-	startPostgres(t, opts)
+	require.NoError(t, again(t.Context(), startPostgres))
 	poll(t, "the database again", func() bool {
 		_, res := get(t, api+"/backup/"+started.ID)
 		return res.StatusCode == http.StatusOK
 	})
 	requireStored(t, s, awaitBackup(t, api, started.ID))
-}
-
-// startPostgres starts a server of this test's own. Where there is none to be
-// had the test is skipped, or failed if skips are forbidden.
-func startPostgres(t testing.TB, opts *env.PostgresOptions) *env.Postgres {
-	t.Helper()
-	p, err := env.StartPostgres(t.Context(), opts)
-	if err != nil && os.Getenv("BACKUP_TEST_NO_SKIP") != "1" {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, p.Close()) })
-	return p
 }
 
 // postgresDir is a directory that the user as which root runs Postgres can get

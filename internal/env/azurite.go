@@ -28,7 +28,8 @@ type AzuriteOptions struct {
 	// Dir keeps the blobs; a container does not use it. Defaults to a temporary directory, removed
 	// when Azurite is stopped.
 	Dir string
-	// Port is the port to listen on. Defaults to a free one. A container does not use it.
+	// Port is the port to listen on; the error is ErrPortTaken where somebody else does. Defaults to a
+	// free one. A container does not use it.
 	Port int
 	// CacheDir is where fetched programs are kept. Defaults as in PostgresOptions.
 	CacheDir string

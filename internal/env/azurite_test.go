@@ -53,6 +53,7 @@ func TestAzuriteThatDoesNotStart(t *testing.T) {
 	_, err := StartAzurite(t.Context(), &AzuriteOptions{Ways: []Way{Fetched}, Port: listen(t)})
 	require.ErrorContains(t, err, "fetched: start azurite: it ended")
 	require.ErrorContains(t, err, "EADDRINUSE")
+	require.ErrorIs(t, err, ErrPortTaken)
 }
 
 func TestAzuriteUnavailable(t *testing.T) {

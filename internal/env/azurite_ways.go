@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -87,6 +88,9 @@ func (o *AzuriteOptions) runNode(ctx context.Context, node, module, dir string) 
 		return addr, server, nil
 	case <-server.done:
 		err = server.endedBy()
+		if strings.Contains(output.String(), "EADDRINUSE") {
+			err = fmt.Errorf("%w: port %d: %w", err, o.Port, ErrPortTaken)
+		}
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}

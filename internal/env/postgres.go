@@ -20,7 +20,8 @@ type PostgresOptions struct {
 	// When run as root, an unprivileged user must be able to reach it, and comes to own it. Defaults
 	// to a temporary directory, removed when the server is stopped.
 	Dir string
-	// Port is the port to listen on. Defaults to a free one.
+	// Port is the port to listen on; the error is ErrPortTaken where somebody else does. Defaults to a
+	// free one. A container does not use it.
 	Port int
 	// Fast trades safety for speed: nothing is forced to disk. For tests.
 	Fast bool

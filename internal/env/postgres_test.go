@@ -2,11 +2,12 @@ package env
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -86,20 +87,32 @@ func TestPostgresKeepsItsDirectory(t *testing.T) {
 	t.Parallel()
 	cache, _ := fetched(t)
 	o := PostgresOptions{Ways: []Way{Fetched}, CacheDir: cache, Fast: true, Dir: filepath.Join(openDir(t), "new")}
-	first := start(t, o)
+	first := startAtStablePort(t, &o)
 	query(t, first.URL, "SELECT lo_from_bytea(4242, 'kept')::text")
 
 	_, err := StartPostgres(t.Context(), &o)
 	require.ErrorIs(t, err, errInUse)
 
 	require.NoError(t, first.Close())
-	u, err := url.Parse(first.URL)
-	require.NoError(t, err)
-	o.Port, err = strconv.Atoi(u.Port())
-	require.NoError(t, err)
 	second := start(t, o)
 	require.Equal(t, first.URL, second.URL, "the same port and password")
 	require.Equal(t, "kept", query(t, second.URL, "SELECT convert_from(lo_get(4242), 'UTF8')"))
+}
+
+// startAtStablePort starts a Postgres on a port that the system gives to nobody
+// who asks for any, so that another one can start there, and puts it in o.
+func startAtStablePort(t *testing.T, o *PostgresOptions) *Postgres {
+	t.Helper()
+	for range 100 {
+		o.Port = 15000 + rand.IntN(15000)
+		if p, err := StartPostgres(t.Context(), o); !errors.Is(err, ErrPortTaken) {
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, p.Close()) })
+			return p
+		}
+	}
+	require.Fail(t, "no free port")
+	return nil
 }
 
 // listen takes a port for the test's time.
@@ -117,7 +130,7 @@ func TestPostgresPortTaken(t *testing.T) {
 	cache, b := fetched(t)
 	taken := listen(t)
 	_, err := StartPostgres(t.Context(), &PostgresOptions{Ways: []Way{Fetched}, CacheDir: cache, Fast: true, Port: taken})
-	require.ErrorIs(t, err, errPortTaken, "the port that was asked for")
+	require.ErrorIs(t, err, ErrPortTaken, "the port that was asked for")
 	require.ErrorContains(t, err, "Address already in use", "the server's own words")
 
 	c, err := openCluster(t.Context(), b, &PostgresOptions{Fast: true, Tries: 2})

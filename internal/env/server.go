@@ -24,7 +24,8 @@ const (
 	saysPortTaken = "could not bind"
 )
 
-var errPortTaken = errors.New("the port is taken")
+// ErrPortTaken is why a service doesn't start on the port that was asked for.
+var ErrPortTaken = errors.New("the port is taken")
 
 // start runs the server on a free port. A port that is free now may be taken when the server gets to
 // it: then another one is tried.
@@ -36,7 +37,7 @@ func (c *cluster) start(ctx context.Context) error {
 				return err
 			}
 		}
-		if err = c.startOnce(ctx); !errors.Is(err, errPortTaken) || c.opts.Port != 0 {
+		if err = c.startOnce(ctx); !errors.Is(err, ErrPortTaken) || c.opts.Port != 0 {
 			return err
 		}
 	}
@@ -78,7 +79,7 @@ func (c *cluster) startOnce(ctx context.Context) error {
 	case <-server.done:
 		err = server.endedBy()
 		if portTaken.Load() {
-			err = fmt.Errorf("port %d: %w", c.port, errPortTaken)
+			err = fmt.Errorf("port %d: %w", c.port, ErrPortTaken)
 		}
 	case <-ctx.Done():
 		err = context.Cause(ctx)
