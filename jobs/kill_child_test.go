@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -34,7 +33,7 @@ import (
 const childEnv = "BACKUP_TEST_WORKER"
 
 // child is a worker process of its own, which can be killed for real. Signals
-// that its steps and statements send to itself are exact: nothing follows them.
+// that its steps and round trips send to itself are exact: nothing follows them.
 type child struct {
 	Database  string
 	Schema    string
@@ -44,16 +43,17 @@ type child struct {
 	URLs      map[string]string // of the export APIs
 	DieAfter  string            // the step behind which it kills itself
 	StopFor   string            // the step behind which it stops itself, once, with SIGSTOP
-	StopAt    int64             // the statement behind which it does, counted from 1
-	StopBy    string            // a text in that statement, instead of its number; it found or changed rows
+	StopAt    int64             // the round trip behind which it does, counted from 1
+	StopBy    string            // a text in a statement of it, instead of its number, that found or changed rows
+	Tells     bool              // it says what it has passed
 	Idle      string            // River's idle_in_transaction_session_timeout
 	Leads     bool              // it may lead, and rescues at once what nobody holds
 	Defaults  bool              // all settings are those of Configure
 	Config    *Config           // of the workers; defaults to testConfig with a short lease
 
-	stopped    sync.Once
-	statements atomic.Int64
-	jobs       atomic.Int64 // that run
+	stopped sync.Once
+	trips   atomic.Int64 // to Postgres
+	jobs    atomic.Int64 // that run
 }
 
 // childMain is a worker process. It ends by being killed, by SIGTERM, or when
@@ -115,7 +115,6 @@ func (c *child) run(ctx context.Context) error {
 	<-ctx.Done()
 	limited, cancel := context.WithTimeout(background, 20*time.Second)
 	defer cancel()
-	defer fmt.Println("statements", c.statements.Load())
 	return rclient.Stop(limited)
 }
 
@@ -192,6 +191,9 @@ func (c *child) river() *river.Config {
 }
 
 func (c *child) passed(step string) {
+	if c.Tells {
+		fmt.Println("passed step", step)
+	}
 	if step == c.DieAfter {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // a signal to oneself may take a moment
@@ -221,27 +223,6 @@ func (c *child) tellWhenIdle(continued <-chan os.Signal) {
 		<-tick.C
 	}
 	fmt.Println("idle", "again")
-}
-
-// stopper stops the process behind a statement.
-type stopper struct {
-	c    *child
-	pool string
-}
-
-type statementKey struct{}
-
-func (s *stopper) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	return context.WithValue(ctx, statementKey{}, data.SQL)
-}
-
-func (s *stopper) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
-	n := s.c.statements.Add(1)
-	sql, _ := ctx.Value(statementKey{}).(string)
-	if n == s.c.StopAt || (s.c.StopBy != "" && data.CommandTag.RowsAffected() > 0 && strings.Contains(sql, s.c.StopBy)) {
-		words := strings.Join(strings.Fields(sql), " ")
-		s.c.stop(fmt.Sprintf("%s's statement %d, transaction %c: %.100s", s.pool, n, conn.PgConn().TxStatus(), words))
-	}
 }
 
 // spawn starts a worker process.
@@ -289,12 +270,20 @@ func (l *lines) Write(p []byte) (int, error) {
 
 // after is the rest of the line that begins with prefix.
 func (l *lines) after(prefix string) (rest string, found bool) {
+	if rests := l.all(prefix); len(rests) > 0 {
+		return rests[0], true
+	}
+	return "", false
+}
+
+// all is the rests of the lines that begin with prefix.
+func (l *lines) all(prefix string) (rests []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for line := range strings.Lines(l.text.String()) {
-		if rest, found = strings.CutPrefix(line, prefix+" "); found && strings.HasSuffix(line, "\n") {
-			return strings.TrimSpace(rest), true
+		if rest, found := strings.CutPrefix(line, prefix+" "); found && strings.HasSuffix(line, "\n") {
+			rests = append(rests, strings.TrimSpace(rest))
 		}
 	}
-	return "", false
+	return rests
 }

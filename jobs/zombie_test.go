@@ -91,13 +91,13 @@ func TestZombieAnywhere(t *testing.T) {
 					z.others()
 				})
 			case 1:
-				statement := 1 + random.Int64N(statementsOfOne)
-				t.Run(fmt.Sprintf("%s/%d statements", p.name, statement), func(t *testing.T) {
-					z := newZombie(t, p, &child{StopAt: statement})
+				trip := 1 + random.Int64N(tripsOfOne)
+				t.Run(fmt.Sprintf("%s/%d round trips", p.name, trip), func(t *testing.T) {
+					z := newZombie(t, p, &child{StopAt: trip})
 					z.others()
 				})
 			default:
-				step := []string{"plan", "gate", "commit", "task", "manifest", "seal"}[random.IntN(6)]
+				step := zombieSteps[random.IntN(len(zombieSteps))]
 				t.Run(p.name+"/"+step, func(t *testing.T) {
 					z := newZombie(t, p, &child{StopFor: step})
 					z.others()
@@ -107,9 +107,12 @@ func TestZombieAnywhere(t *testing.T) {
 	}
 }
 
-// statementsOfOne is about how many statements a worker process executes for one
-// backup and its own start.
-const statementsOfOne = 60
+// zombieSteps are the steps behind which a process may be stopped, in their order.
+var zombieSteps = []string{"plan", "gate", "commit", "task", "manifest", "seal"}
+
+// tripsOfOne is about how many round trips to Postgres a worker process makes for
+// one backup and its own start.
+const tripsOfOne = 60
 
 // others take over, and the process goes on.
 func (z *zombie) others() {
