@@ -19,6 +19,7 @@ import (
 
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/internal/envtest"
+	"github.com/sitebackup/sitebackup/internal/memblob"
 	"github.com/sitebackup/sitebackup/migrations"
 )
 
@@ -78,7 +79,7 @@ func (s *side) in(query string) string { return (&bundle{schema: s.schema}).in(q
 // client is a backup.Client on this side, with providers of a few bytes.
 func (s *side) client(change func(*backup.ProviderConfig)) *backup.Client {
 	s.Helper()
-	cfg := &backup.Config{Pool: s.pool, Schema: s.schema, Store: newMemStore(), Logger: quietLog}
+	cfg := &backup.Config{Pool: s.pool, Schema: s.schema, Store: memblob.New(), Logger: quietLog}
 	for _, name := range benchProviders {
 		p := backup.ProviderConfig{Name: name, Provider: tiny{}}
 		if change != nil {

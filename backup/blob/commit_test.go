@@ -13,6 +13,7 @@ import (
 
 	"github.com/sitebackup/sitebackup/backup/blob"
 	"github.com/sitebackup/sitebackup/backup/blob/blobtest"
+	"github.com/sitebackup/sitebackup/internal/memblob"
 )
 
 // staged stages data and returns what is to be committed.
@@ -99,18 +100,18 @@ func TestCommitWithoutObjectAndParts(t *testing.T) {
 // A store that shows something else than was committed is found out.
 func TestCommitFindsDamage(t *testing.T) {
 	t.Parallel()
-	for what, damage := range map[string]func(*memObject){
-		"length":          func(o *memObject) { o.Size-- },
-		"sha256":          func(o *memObject) { o.Metadata["sha256"] = "00" },
-		"size":            func(o *memObject) { delete(o.Metadata, "size") },
-		"uploadid":        func(o *memObject) { o.Metadata["uploadid"] = "00" },
-		"number of parts": func(o *memObject) { o.parts = o.parts[1:] },
-		"part 1":          func(o *memObject) { o.parts[1].Size++ },
-		"part 0":          func(o *memObject) { o.parts[0].ID[3]++ },
+	for what, damage := range map[string]func(*memblob.Object){
+		"length":          func(o *memblob.Object) { o.Size-- },
+		"sha256":          func(o *memblob.Object) { o.Metadata["sha256"] = "00" },
+		"size":            func(o *memblob.Object) { delete(o.Metadata, "size") },
+		"uploadid":        func(o *memblob.Object) { o.Metadata["uploadid"] = "00" },
+		"number of parts": func(o *memblob.Object) { o.Parts = o.Parts[1:] },
+		"part 1":          func(o *memblob.Object) { o.Parts[1].Size++ },
+		"part 0":          func(o *memblob.Object) { o.Parts[0].ID[3]++ },
 	} {
 		s := newMemStore()
 		c := staged(t, s, patternBytes(2*part))
-		err := commit(t.Context(), &damaging{Store: s, damage: func() { damage(s.objects[key]) }}, c)
+		err := commit(t.Context(), &damaging{Store: s, damage: func() { damage(s.Objects[key]) }}, c)
 		var bad *blob.MismatchError
 		require.ErrorAs(t, err, &bad, what)
 		require.Equal(t, what, bad.What)
@@ -153,7 +154,7 @@ func TestPut(t *testing.T) {
 		require.NoError(t, put(t, s, data), "the same again")
 		require.ErrorIs(t, put(t, s, "other"), blob.ErrConflict)
 		requireObject(t, s, []byte(data))
-		require.Empty(t, s.staged[key], "nothing is staged when the object is there")
+		require.Empty(t, s.Staged[key], "nothing is staged when the object is there")
 	}
 }
 

@@ -25,10 +25,10 @@ func TestResumeFromEveryCheckpoint(t *testing.T) {
 	require.EqualValues(t, len(data), r.last().Offset)
 	for _, c := range append(slices.Clone(r.saved), blob.Checkpoint{}) {
 		copied := newMemStore()
-		for k, parts := range s.staged {
-			copied.staged[k] = make(map[blob.PartID][]byte)
+		for k, parts := range s.Staged {
+			copied.Staged[k] = make(map[blob.PartID][]byte)
 			for id, p := range parts {
-				copied.staged[k][id] = p
+				copied.Staged[k][id] = p
 			}
 		}
 		requireResumes(t, copied, &c, data)
@@ -89,7 +89,7 @@ func TestResumable(t *testing.T) {
 	c.Parts[3].Size--
 	require.False(t, resumable(c), "a part of another size")
 	c.Parts[3].Size++
-	delete(s.staged[key], c.Parts[1].ID)
+	delete(s.Staged[key], c.Parts[1].ID)
 	require.False(t, resumable(c), "a part is gone")
 
 	require.NoError(t, s.Abort(t.Context(), key))

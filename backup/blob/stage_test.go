@@ -80,7 +80,7 @@ func TestCutStreamIsNoStream(t *testing.T) {
 				require.ErrorIs(t, err, cut)
 				require.EqualValues(t, size, source.Offset)
 				require.EqualValues(t, 1, body.closed.Load())
-				require.Empty(t, s.objects)
+				require.Empty(t, s.Objects)
 
 				// What was received is kept, to its last byte.
 				if size > 0 {
