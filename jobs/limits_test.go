@@ -152,30 +152,32 @@ func TestLimitOfProcess(t *testing.T) {
 }
 
 // Somebody with one backup doesn't wait behind another's long queue: of those at
-// most what runs already goes first.
+// most what runs already goes first, whatever it is that has no more room.
 func TestOneUserDoesNotHoldUpAnother(t *testing.T) {
-	for name, limit := range map[string]int{"workers": 0, "limit": 1} {
+	for name, c := range map[string]struct {
+		provider backup.ProviderConfig
+		maxTasks int
+		backups  int
+	}{
+		"workers": {provider: backup.ProviderConfig{MaxWorkers: 1}, backups: envtest.Count(100, 1000)},
+		"limit":   {provider: backup.ProviderConfig{MaxWorkers: 1, MaxRunning: 1}, backups: envtest.Count(100, 1000)},
+		"process": {provider: backup.ProviderConfig{MaxWorkers: 20}, maxTasks: 1, backups: 40},
+	} {
 		t.Run(name, func(t *testing.T) {
 			g := newTurnstile()
-			b := setup(t, setupOptions{config: func(c *backup.Config) {
-				c.Providers = []backup.ProviderConfig{{Name: "site", Provider: g, MaxWorkers: 1, MaxRunning: limit}}
-			}})
-			n := envtest.Count(100, 1000)
-			params := make([]backup.StartParams, n)
+			c.provider.Name, c.provider.Provider = "site", g
+			b := setup(t, setupOptions{config: func(bc *backup.Config) { bc.Providers = []backup.ProviderConfig{c.provider} }})
+			params := make([]backup.StartParams, c.backups)
 			for i := range params {
 				params[i] = backup.StartParams{UserID: "busy", SiteID: fmt.Sprint(i)}
 			}
 			_, err := b.client.StartMany(b.ctx, params)
 			require.NoError(t, err)
-			b.work()
+			b.work(func(wc *Config, _ *river.Config) { wc.MaxTasks = c.maxTasks })
 			require.Equal(t, "busy", b.next(g))
-			b.eventually("all to be planned", time.Minute, func() bool {
-				return b.count("SELECT count(*) FROM {backup} WHERE state = 'running'") == n
-			})
+			b.planned("busy", c.backups)
 			single := b.startFor("single")
-			b.eventually("the single one to be planned", 10*time.Second, func() bool {
-				return b.count("SELECT count(*) FROM {backup_task} t JOIN {backup} b ON b.id = t.backup_id WHERE b.user_id = 'single'") == 1
-			})
+			b.planned("single", 1)
 			behind := 0
 			for user := "busy"; user == "busy"; behind++ {
 				g.let <- struct{}{}
@@ -186,6 +188,14 @@ func TestOneUserDoesNotHoldUpAnother(t *testing.T) {
 			b.requireDone(single)
 		})
 	}
+}
+
+// planned waits until n backups of a user have tasks.
+func (b *bundle) planned(user string, n int) {
+	b.Helper()
+	b.eventually("the plans of "+user, time.Minute, func() bool {
+		return b.count("SELECT count(DISTINCT t.backup_id) FROM {backup_task} t JOIN {backup} b ON b.id = t.backup_id WHERE b.user_id = $1", user) == n
+	})
 }
 
 // A backup that is asked for while another user's many are still to be planned is
