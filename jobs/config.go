@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
@@ -137,7 +136,8 @@ type Workers struct {
 	buffers  *blob.Buffers
 	running  running
 	identity identity
-	tasks    *semaphore.Weighted // room for Config.MaxTasks; nil: no limit
+	room     *room         // for Config.MaxTasks; nil: no limit
+	patience time.Duration // how long a task waits for room
 
 	// passed is called with the name of each step behind which a crash must do
 	// no harm. Tests crash there.
@@ -147,7 +147,7 @@ type Workers struct {
 // New makes the workers for client, whose Config needs Pool, Store and
 // Providers.
 func New(client *backup.Client, cfg *Config) (*Workers, error) {
-	w := &Workers{client: client, ledger: client.Ledger(), store: client.Store(), passed: func(string) {}}
+	w := &Workers{client: client, ledger: client.Ledger(), store: client.Store(), patience: enterPatience, passed: func(string) {}}
 	if cfg != nil {
 		w.cfg = *cfg
 	}
@@ -169,7 +169,7 @@ func New(client *backup.Client, cfg *Config) (*Workers, error) {
 	w.identity.set(w.cfg.WorkerID)
 	w.buffers = blob.NewBuffers(w.cfg.BufferBudget)
 	if w.cfg.MaxTasks > 0 {
-		w.tasks = semaphore.NewWeighted(int64(w.cfg.MaxTasks))
+		w.room = &room{free: w.cfg.MaxTasks}
 	}
 	return w, nil
 }

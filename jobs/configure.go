@@ -90,7 +90,11 @@ func (w *Workers) Configure(rc *river.Config) error {
 	if rc.SoftStopTimeout == 0 {
 		rc.SoftStopTimeout = softStop
 	}
-	return configureRescue(rc)
+	if err := configureRescue(rc); err != nil {
+		return err
+	}
+	w.patience = min(enterPatience, rc.RescueStuckJobsAfter/2)
+	return nil
 }
 
 // periodicJobs are ticks: what is due is read from our own tables.

@@ -46,7 +46,7 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	if outdated(job.Args.Version) {
 		return river.JobSnooze(untilUpdated)
 	}
-	if !t.w.enter(ctx) {
+	if !t.w.enter(ctx, job.Priority) {
 		return river.JobSnooze(processFull)
 	}
 	defer t.w.leave()
