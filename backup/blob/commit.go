@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -34,14 +35,15 @@ func Commit(ctx context.Context, store Store, key string, uploadID [16]byte, con
 	if err != nil && !lost {
 		return &StoreError{Op: "commit object", Err: err}
 	}
-	obj, statErr := store.Stat(ctx, key)
+	obj, listed, statErr := look(ctx, store, key)
+	defer listed.cancel()
 	switch {
 	case errors.Is(statErr, ErrNotFound) && errors.Is(err, ErrPartMissing):
 		return fmt.Errorf("commit object %q: %w", key, err)
 	case statErr != nil:
 		return &StoreError{Op: "check committed object", Err: statErr}
 	case obj.Metadata[metaUpload] == want.Metadata[metaUpload]:
-		err := prove(ctx, store, obj, content, want)
+		err := prove(obj, listed, content, want)
 		if bad := new(MismatchError); lost && errors.As(err, &bad) && consistent(obj) {
 			return fmt.Errorf("commit object %q: %w: the same upload has committed something else, before the journal was set back: %w", key, ErrConflict, err)
 		}
@@ -51,6 +53,28 @@ func Commit(ctx context.Context, store Store, key string, uploadID [16]byte, con
 	default:
 		return mismatch(key, metaUpload, want.Metadata[metaUpload], obj.Metadata[metaUpload])
 	}
+}
+
+// listing is the question of which parts an object consists of.
+type listing struct {
+	cancel func() // ends it, and returns when it has ended
+	wait   func() ([]Part, error)
+}
+
+// look asks for an object and, at the same time, for its parts: each answer takes
+// a round trip, and neither is needed to ask for the other.
+func look(ctx context.Context, store Store, key string) (*Object, *listing, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var parts []Part
+	var err error
+	var asked sync.WaitGroup
+	asked.Go(func() { parts, err = store.CommittedParts(ctx, key) })
+	l := &listing{
+		cancel: func() { cancel(); asked.Wait() },
+		wait:   func() ([]Part, error) { asked.Wait(); return parts, err },
+	}
+	obj, statErr := store.Stat(ctx, key)
+	return obj, l, statErr
 }
 
 // consistent reports whether an object is as long as its own metadata says.
@@ -66,8 +90,9 @@ func (c *Content) metadata(uploadID [16]byte) map[string]string {
 	}
 }
 
-// prove compares obj, which this upload has committed, with what it staged.
-func prove(ctx context.Context, store Store, obj *Object, content *Content, want Info) error {
+// prove compares obj, which this upload has committed, and the parts that it is
+// said to have, with what was staged.
+func prove(obj *Object, listed *listing, content *Content, want Info) error {
 	for _, key := range []string{metaSHA256, metaSize} {
 		if got := obj.Metadata[key]; got != want.Metadata[key] {
 			return mismatch(obj.Key, key, want.Metadata[key], got)
@@ -76,7 +101,7 @@ func prove(ctx context.Context, store Store, obj *Object, content *Content, want
 	if obj.Size != content.Size {
 		return mismatch(obj.Key, "length", want.Metadata[metaSize], strconv.FormatInt(obj.Size, 10))
 	}
-	parts, err := store.CommittedParts(ctx, obj.Key)
+	parts, err := listed.wait()
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // putTries bounds how often Put starts over when others write to its key.
@@ -27,11 +28,18 @@ func Put(ctx context.Context, store Store, key string, data []byte, contentType 
 	}
 	err := error(nil)
 	for range putTries {
-		var done bool
-		if done, err = present(ctx, store, key, data); done || err != nil {
-			return err
+		var upload [16]byte
+		_, _ = rand.Read(upload[:]) // it never fails
+		content, stageErr := stageOnce(ctx, store, key, upload, data)
+		if content == nil || stageErr != nil {
+			return stageErr
 		}
-		err = putOnce(ctx, store, key, data, contentType, confirm)
+		if confirm != nil {
+			if err := confirm(ctx); err != nil {
+				return fmt.Errorf("put object %q: %w", key, err)
+			}
+		}
+		err = Commit(ctx, store, key, upload, content, contentType)
 		// Who committed between our staging and our commit took our part away, or
 		// was faster: look again.
 		if !errors.Is(err, ErrPartMissing) && !errors.Is(err, ErrConflict) {
@@ -41,8 +49,8 @@ func Put(ctx context.Context, store Store, key string, data []byte, contentType 
 	return err
 }
 
-// present finds out whether the object is there with the bytes data.
-func present(ctx context.Context, store Store, key string, data []byte) (bool, error) {
+// present finds out whether the object is there with content.
+func present(ctx context.Context, store Store, key string, content *Content) (bool, error) {
 	obj, err := store.Stat(ctx, key)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -50,29 +58,41 @@ func present(ctx context.Context, store Store, key string, data []byte) (bool, e
 	case err != nil:
 		return false, &StoreError{Op: "look for object", Err: err}
 	}
-	sum := sha256.Sum256(data)
-	if obj.Size != int64(len(data)) || obj.Metadata[metaSHA256] != hex.EncodeToString(sum[:]) {
+	if obj.Size != content.Size || obj.Metadata[metaSHA256] != hex.EncodeToString(content.SHA256[:]) {
 		return false, fmt.Errorf("put object %q: %w", key, ErrConflict)
 	}
 	return true, nil
 }
 
-func putOnce(ctx context.Context, store Store, key string, data []byte, contentType string, confirm func(context.Context) error) error {
-	var upload, token [16]byte
-	_, _ = rand.Read(upload[:]) // it never fails
-	_, _ = rand.Read(token[:])
+// stageOnce stages data, and looks meanwhile whether the object is there. As a rule
+// it isn't, and a round trip is saved. If it is, there is nothing to commit: it
+// returns nil, and drops what was staged for nothing.
+func stageOnce(ctx context.Context, store Store, key string, upload [16]byte, data []byte) (*Content, error) {
 	content := &Content{Size: int64(len(data)), SHA256: sha256.Sum256(data)}
+	staging, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var staged error
+	var work sync.WaitGroup
 	if len(data) > 0 {
+		var token [16]byte
+		_, _ = rand.Read(token[:])
 		part := Part{ID: NewPartID(upload, token, 0), Size: content.Size, CRC64: Checksum(data)}
-		if err := store.StagePart(ctx, key, part, data); err != nil {
-			return &StoreError{Op: "stage object", Err: err}
-		}
 		content.Parts = []Part{part}
+		work.Go(func() { staged = store.StagePart(staging, key, part, data) })
 	}
-	if confirm != nil {
-		if err := confirm(ctx); err != nil {
-			return fmt.Errorf("put object %q: %w", key, err)
-		}
+	there, err := present(ctx, store, key, content)
+	if there || err != nil {
+		cancel()
 	}
-	return Commit(ctx, store, key, upload, content, contentType)
+	work.Wait()
+	switch {
+	case there || errors.Is(err, ErrConflict):
+		_ = store.Abort(ctx, key) // else it expires
+		return nil, err
+	case err != nil:
+		return nil, err
+	case staged != nil:
+		return nil, &StoreError{Op: "stage object", Err: staged}
+	}
+	return content, nil
 }
