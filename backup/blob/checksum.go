@@ -13,6 +13,10 @@ import (
 // Checksum is the CRC-64/NVME of data, as Part.CRC64 holds it.
 func Checksum(data []byte) uint64 { return crc64nvme.Checksum(data) }
 
+// addChecksum is the Checksum of what sum is that of, and data behind it. It begins
+// with 0.
+func addChecksum(sum uint64, data []byte) uint64 { return crc64nvme.Update(sum, data) }
+
 // digest is a hash over a whole stream whose state can be saved in between.
 type digest interface {
 	Write(p []byte)

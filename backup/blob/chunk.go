@@ -14,6 +14,7 @@ const checksumTries = 3
 type chunk struct {
 	index  int
 	data   []byte
+	crc    uint64
 	buf    *buffer
 	cursor string // behind data, if the source can go on there by a cursor
 }
@@ -29,13 +30,21 @@ func (u *upload) chunks(buf *buffer, index, n int, src *source, err error) []chu
 	switch {
 	case cut && safe == 0:
 		return nil
-	case cut || safe == n:
-		return []chunk{{index, buf.data[:safe], buf, cursor}}
+	case safe == n:
+		return []chunk{{index, buf.data[:n], src.sum, buf, cursor}}
+	case cut:
+		return []chunk{u.chunk(index, buf, 0, safe, cursor)}
 	case safe == 0 || err != nil || index+1 == MaxParts:
-		return []chunk{{index, buf.data[:n], buf, ""}}
+		return []chunk{{index, buf.data[:n], src.sum, buf, ""}}
 	default:
-		return []chunk{{index, buf.data[:safe], buf, cursor}, {index + 1, buf.data[safe:n], buf, ""}}
+		return []chunk{u.chunk(index, buf, 0, safe, cursor), u.chunk(index+1, buf, safe, n, "")}
 	}
+}
+
+// chunk makes a part of some of the bytes that were read into buf.
+func (u *upload) chunk(index int, buf *buffer, from, to int, cursor string) chunk {
+	data := buf.data[from:to]
+	return chunk{index, data, u.crc(0, data), buf, cursor}
 }
 
 // send hands c to be hashed and, when it is its turn, staged. Each holds the
@@ -74,7 +83,7 @@ func (u *upload) stage(ctx context.Context, c chunk) {
 	part := Part{
 		ID:    NewPartID(u.opts.UploadID, u.opts.Token, c.index),
 		Size:  int64(len(c.data)),
-		CRC64: u.crc(c.data),
+		CRC64: c.crc,
 	}
 	err := ErrChecksum
 	for try := 0; try < checksumTries && errors.Is(err, ErrChecksum); try++ {

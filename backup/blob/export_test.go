@@ -23,7 +23,7 @@ func StageUnhashed(ctx context.Context, store Store, key string, body io.ReadClo
 		return nil, err
 	}
 	u.digest = noDigest{}
-	u.crc = func([]byte) uint64 { return 0 }
+	u.crc = func(uint64, []byte) uint64 { return 0 }
 	return u.run(ctx, body)
 }
 

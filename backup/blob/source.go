@@ -26,14 +26,16 @@ type source struct {
 	waited   time.Duration // in Reads, since the last one that brought something
 	progress func(received int64)
 	marks    marks
+	crc      func(sum uint64, data []byte) uint64
+	sum      uint64 // of what fill has read
 }
 
 // newSource begins to read body, which is the stream from offset on. When ctx
 // ends the body is closed, so that a Read that waits returns.
-func newSource(ctx context.Context, body io.ReadCloser, offset int64, o *UploadOptions) *source {
+func newSource(ctx context.Context, body io.ReadCloser, offset int64, o *UploadOptions, crc func(uint64, []byte) uint64) *source {
 	s := &source{
 		ctx: ctx, body: body, received: offset,
-		limit: math.MaxInt64 - 1, timeout: o.StallTimeout, progress: o.Progress,
+		limit: math.MaxInt64 - 1, timeout: o.StallTimeout, progress: o.Progress, crc: crc,
 		marks: marks{cursor: o.Cursor, last: o.Resume.Cursor, at: offset},
 	}
 	if o.MaxSize > 0 {
@@ -63,10 +65,15 @@ func (s *source) closeBody() { s.closing.Do(func() { _ = s.body.Close() }) }
 // returns how much was read, together with io.EOF at the end of the stream and
 // any other error that ended it. The context's cause comes first: a body that was
 // closed for it may say anything, io.EOF too.
+//
+// sum is the checksum of what was read. It is made of each piece that has just come,
+// since that is in the processor's cache then; a whole part isn't any more.
 func (s *source) fill(p []byte) (int, error) {
 	n, empty := 0, 0
+	s.sum = 0
 	for n < len(p) {
 		m, err := s.read(p[n:])
+		s.sum = s.crc(s.sum, p[n:n+m])
 		n += m
 		if s.ctx.Err() != nil {
 			return n, context.Cause(s.ctx)

@@ -39,7 +39,7 @@ type upload struct {
 	journal *journal
 	ledger  *ledger
 	digest  digest // only the hashing goroutine uses it until work has ended
-	crc     func([]byte) uint64
+	crc     func(sum uint64, data []byte) uint64
 
 	slots   *semaphore.Weighted // of schedule.weight
 	hashing chan chunk          // to be hashed, in order
@@ -63,7 +63,7 @@ func newUpload(store Store, key string, opts *UploadOptions) (*upload, error) {
 		return nil, fmt.Errorf("stage object: %w", err)
 	}
 	u := &upload{
-		store: store, key: key, opts: o, digest: d, crc: Checksum,
+		store: store, key: key, opts: o, digest: d, crc: addChecksum,
 		ledger:  newLedger(o.Resume, o.Cursor != nil),
 		hashing: make(chan chunk, o.Concurrency),
 	}
@@ -87,7 +87,7 @@ func (u *upload) run(parent context.Context, body io.ReadCloser) (*Content, erro
 	u.journal = j
 	defer j.cancel()
 	defer j.stop() //nolint:errcheck // after a panic only
-	src := newSource(ctx, body, u.opts.Resume.Offset, u.opts)
+	src := newSource(ctx, body, u.opts.Resume.Offset, u.opts, u.crc)
 	u.work.Go(u.hash)
 	settle := sync.OnceFunc(func() {
 		src.close()
