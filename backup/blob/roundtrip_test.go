@@ -96,6 +96,6 @@ func TestPutStagesAtOnce(t *testing.T) {
 	require.NoError(t, put(t, putting{newMeeting(s)}, "data"))
 	require.NoError(t, put(t, putting{newMeeting(s)}, "data"), "the same again")
 	require.ErrorIs(t, put(t, putting{newMeeting(s)}, "other"), blob.ErrConflict)
-	require.Empty(t, s.staged[key], "nothing is left of what was staged for nothing")
+	require.Empty(t, s.Staged[key], "nothing is left of what was staged for nothing")
 	requireObject(t, s, []byte("data"))
 }
