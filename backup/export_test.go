@@ -29,3 +29,13 @@ func (l *Ledger) waiting() int {
 	defer l.c.groups.mu.Unlock()
 	return len(l.c.groups.next)
 }
+
+// ListQuery is the end of List's statement, and its arguments.
+func ListQuery(p *ListParams) (string, map[string]any) { return p.query() }
+
+// ScopeWhere is what a scope adds to a statement over the alias b, and its
+// arguments.
+func ScopeWhere(s Scope) (string, map[string]any) {
+	args := named{}
+	return s.where(args), args
+}
