@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -9,11 +10,12 @@ import (
 )
 
 // withLog writes a line for each request: never a body, a header or a query,
-// where secrets may be. It turns a panic into an answer, since one bad request
+// where secrets may be; of a credential its name. It turns a panic into an answer, since one bad request
 // must not take the process and its transfers along.
 func withLog(next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
+		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, &note{}))
 		defer logRequest(rec, r, log, now())
 		defer recoverRequest(rec, r, log)
 		next.ServeHTTP(rec, r)
@@ -33,7 +35,7 @@ func level(r *http.Request, status int) slog.Level {
 
 func logRequest(rec *recorder, r *http.Request, log *slog.Logger, began time.Time) {
 	log.LogAttrs(r.Context(), level(r, rec.status), "request",
-		slog.String("requestId", RequestID(r.Context())), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("requestId", RequestID(r.Context())), slog.String("caller", noteOf(r.Context()).caller), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", now().Sub(began)),
 		slog.String("remote", r.RemoteAddr))
 }

@@ -25,7 +25,7 @@ const (
 // from a browser without asking first.
 func readJSON(ctx huma.Context) ([]byte, error) {
 	if !isJSON(ctx.Header("Content-Type")) {
-		return nil, newProblem(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, "The Content-Type of the request must be application/json.")
+		return nil, newProblem(CodeUnsupportedMediaType, "The Content-Type of the request must be application/json.")
 	}
 	data, err := readBody(ctx)
 	if err != nil {
@@ -33,10 +33,10 @@ func readJSON(ctx huma.Context) ([]byte, error) {
 	}
 	switch {
 	case len(data) == 0:
-		return nil, newProblem(http.StatusBadRequest, CodeInvalidRequest, "The request has no body.")
+		return nil, newProblem(CodeInvalidRequest, "The request has no body.")
 	case !utf8.Valid(data):
 		// encoding/json would replace what isn't, and make another id of it.
-		return nil, newProblem(http.StatusBadRequest, CodeInvalidRequest, "The body is not valid UTF-8.")
+		return nil, newProblem(CodeInvalidRequest, "The body is not valid UTF-8.")
 	}
 	return data, nil
 }
@@ -58,11 +58,11 @@ func readBody(ctx huma.Context) ([]byte, error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case len(data) > maxBody, errors.As(err, &tooLarge):
-		return nil, newProblem(http.StatusRequestEntityTooLarge, CodeBodyTooLarge, fmt.Sprintf("The body must have at most %d bytes.", maxBody))
+		return nil, newProblem(CodeBodyTooLarge, fmt.Sprintf("The body must have at most %d bytes.", maxBody))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, newProblem(http.StatusRequestTimeout, CodeTimeout, "The body did not arrive in time.")
+		return nil, newProblem(CodeTimeout, "The body did not arrive in time.")
 	case err != nil:
-		return nil, newProblem(http.StatusBadRequest, CodeInvalidRequest, "The body could not be read to its end.")
+		return nil, newProblem(CodeInvalidRequest, "The body could not be read to its end.")
 	}
 	// Left in place it would end the request's context while we work on it. Where
 	// the body isn't read to its end it stays: the server reads the rest.

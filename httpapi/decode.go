@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 
 	"github.com/sitebackup/sitebackup/backup"
@@ -48,9 +47,9 @@ func readObject(data []byte) (*object, error) {
 	case errors.As(err, &mistyped), err == nil && o.members == nil:
 		return nil, validationProblem(FieldError{"body", "must be an object"})
 	case errors.As(err, &syntax):
-		return nil, newProblem(http.StatusBadRequest, CodeInvalidRequest, fmt.Sprintf("The body is not valid JSON: %s, at byte %d.", syntax, syntax.Offset))
+		return nil, newProblem(CodeInvalidRequest, fmt.Sprintf("The body is not valid JSON: %s, at byte %d.", syntax, syntax.Offset))
 	case err != nil:
-		return nil, newProblem(http.StatusBadRequest, CodeInvalidRequest, "The body is not valid JSON.")
+		return nil, newProblem(CodeInvalidRequest, "The body is not valid JSON.")
 	}
 	return o, nil
 }

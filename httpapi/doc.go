@@ -10,11 +10,41 @@
 // OpenAPI description, health, request ids, access log, and what answers a
 // request that fits nothing.
 //
+// # Who may do what
+//
+// Where [Options.Authorize] is set, each operation asks who sent the request
+// before it reads it, and needs a scope: read, write or admin. [Tokens] knows
+// callers by bearer tokens (RFC 6750), which [Token] describes. Without a
+// credential that it knows the answer is 401; without the scope it is 403.
+//
+// A caller may be limited to tenants by patterns of users and sites. What belongs
+// to others is not there for it: the answer is that for an id that doesn't exist,
+// 404. Asking for a backup of a user or site that the caller isn't for is refused
+// with 403 before anything is looked at: it says what the credential lacks, and
+// nothing of whether there is such a user.
+//
+// The OpenAPI description and the probes are for everybody.
+//
 // # Errors
 //
 // Whatever goes wrong is answered by a problem document (RFC 9457) of media type
 // application/problem+json. Programs should look at its member code: it is
-// stable, and the texts aren't. [Problem] lists the codes.
+// stable, and the texts aren't. Each comes with one status:
+//
+//   - invalid_request (400): The body can't be read as JSON.
+//   - unauthenticated (401): The request has no credential, or none that this server knows.
+//   - forbidden (403): The credential is known, and lacks the scope or the tenants for this.
+//   - cross_origin (403): A page of another site made a request that would change something.
+//   - not_found (404): There is no such thing, or the credential may not see it.
+//   - method_not_allowed (405): The path doesn't take this method; the header Allow has those that it takes.
+//   - request_timeout (408): The body didn't arrive in time.
+//   - body_too_large (413): The body has more bytes than this server reads.
+//   - unsupported_media_type (415): The request doesn't say that its body is application/json.
+//   - wrong_host (421): This server doesn't answer for the host that the request is for.
+//   - validation_failed (422): A field breaks a rule; the member errors names each one.
+//   - rate_limited (429): The credential, or the address without one, has asked too often; the header Retry-After says when to try again.
+//   - internal (500): Something went wrong on the server; its log has more under the request id.
+//   - unavailable (503): The database can't be reached; the header Retry-After says when to try again.
 //
 // # What a request may hold
 //

@@ -31,15 +31,22 @@ type bundle struct {
 	pool   *pgxpool.Pool
 	schema string
 	url    string
+	token  string // that requests are sent with, if any
 	log    *logBuffer
 }
 
+// as sends its requests with another token.
+func (b *bundle) as(token string) *bundle {
+	other := *b
+	other.token = token
+	return &other
+}
+
 type settings struct {
-	pool     *pgxpool.Pool // another than the test's own
-	raw      bool          // leave the schema without tables
-	store    blob.Store
-	handlers map[string]http.Handler
-	hosts    []string
+	pool    *pgxpool.Pool // another than the test's own
+	options httpapi.Options
+	raw     bool // leave the schema without tables
+	store   blob.Store
 }
 
 // setup serves the API from a real listener, with a schema of its own.
@@ -61,7 +68,8 @@ func setup(t testing.TB, s settings) *bundle {
 		Providers: []backup.ProviderConfig{{Name: "site"}, {Name: "db"}},
 	})
 	require.NoError(t, err)
-	handler, err := httpapi.NewHandler(b.client, &httpapi.Options{Version: "1.2.3", Handlers: s.handlers, Hosts: s.hosts})
+	s.options.Version = "1.2.3"
+	handler, err := httpapi.NewHandler(b.client, &s.options)
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
@@ -102,6 +110,9 @@ func (b *bundle) do(t testing.TB, method, path, contentType string, body io.Read
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
+	if b.token != "" {
+		req.Header.Set("Authorization", "Bearer "+b.token)
+	}
 	return send(t, req)
 }
 
@@ -115,7 +126,10 @@ func (b *bundle) post(t testing.TB, body string) answer {
 	return b.do(t, http.MethodPost, "/backup", "application/json", strings.NewReader(body))
 }
 
-var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var client = &http.Client{
+	Transport:     declared{http.DefaultTransport},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
 func send(t testing.TB, req *http.Request) answer {
 	t.Helper()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/sitebackup/sitebackup/backup"
@@ -30,7 +29,7 @@ func (a *api) classify(ctx context.Context, err error) *Problem {
 	case errors.As(err, &field):
 		return validationProblem(FieldError{Location: "body." + field.Field, Message: field.Rule})
 	case errors.Is(err, backup.ErrNotFound):
-		return newProblem(http.StatusNotFound, CodeNotFound, "There is no such backup.")
+		return newProblem(CodeNotFound, "There is no such backup.")
 	case errors.Is(err, context.Canceled):
 		return unavailableProblem() // the client has gone: nobody reads it
 	case backup.IsUnavailable(err):
@@ -43,11 +42,11 @@ func (a *api) classify(ctx context.Context, err error) *Problem {
 }
 
 func unavailableProblem() *Problem {
-	p := newProblem(http.StatusServiceUnavailable, CodeUnavailable, "The database can't be reached at the moment. Please try again.")
+	p := newProblem(CodeUnavailable, "The database can't be reached at the moment. Please try again.")
 	p.retryAfter = retryAfter
 	return p
 }
 
 func internalProblem() *Problem {
-	return newProblem(http.StatusInternalServerError, CodeInternal, "Something went wrong on this side. The server's log has more under the request id.")
+	return newProblem(CodeInternal, "Something went wrong on this side. The server's log has more under the request id.")
 }

@@ -28,7 +28,7 @@ func isClean(p string) bool {
 }
 
 func notFoundProblem(r *http.Request) *Problem {
-	return newProblem(http.StatusNotFound, CodeNotFound, fmt.Sprintf("Nothing is served at %q.", r.URL.Path))
+	return newProblem(CodeNotFound, fmt.Sprintf("Nothing is served at %q.", r.URL.Path))
 }
 
 // fallback writes a problem instead of what the mux says in plain text.
@@ -42,7 +42,7 @@ func (w *fallback) WriteHeader(status int) {
 	w.taken = true
 	switch status {
 	case http.StatusMethodNotAllowed: // the mux has set the header Allow
-		newProblem(status, CodeMethodNotAllowed, fmt.Sprintf("This path doesn't take the method %s.", w.request.Method)).write(w.ResponseWriter, w.request)
+		newProblem(CodeMethodNotAllowed, fmt.Sprintf("This path doesn't take the method %s.", w.request.Method)).write(w.ResponseWriter, w.request)
 	case http.StatusNotFound:
 		notFoundProblem(w.request).write(w.ResponseWriter, w.request)
 	default:

@@ -18,21 +18,23 @@ type getOutput struct {
 }
 
 func (a *api) registerGet(to huma.API) {
-	huma.Register(to, huma.Operation{
+	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "getBackup",
 		Method:      http.MethodGet,
 		Path:        "/backup/{id}",
 		Tags:        []string{tag},
 		Summary:     "Tell how a backup stands",
 		Description: "A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.",
-		Responses:   problems(to, http.StatusNotFound, http.StatusInternalServerError, http.StatusServiceUnavailable),
-	}, a.get)
+	}, CodeNotFound), a.get)
 }
 
 func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	b, err := a.client.Get(ctx, in.ID)
+	if err == nil {
+		err = visible(ctx, b)
+	}
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}

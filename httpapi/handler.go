@@ -17,12 +17,14 @@ Errors are problem documents (RFC 9457). Programs should look at their member "c
 // NewHandler returns a handler of the whole API: the operations, their OpenAPI
 // 3.1 description at /openapi.json and /openapi.yaml, and /healthz (the process
 // answers) and /readyz (the database is reachable and migrated, and the
-// destination usable). It asks nobody who they are.
+// destination usable). Who may use the operations is up to [Options.Authorize];
+// the description and the probes are for everybody.
 func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	o := opts.withDefaults(client.Logger())
 	mux := http.NewServeMux()
 	to := humago.New(mux, humaConfig(o.Version))
-	Register(to, client, &o)
+	a := newAPI(client, &o)
+	a.register(to)
 	if err := serveDescription(mux, to); err != nil {
 		return nil, err
 	}
@@ -30,7 +32,7 @@ func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	mux.HandleFunc("GET "+healthPath, h.alive)
 	mux.HandleFunc("GET "+readyPath, h.ready)
 	for pattern, handler := range o.Handlers {
-		mux.Handle(pattern, handler)
+		mux.Handle(pattern, a.guarded(pattern, handler, &o))
 	}
 	return withRequestID(withLog(withHosts(withFallback(mux), o.Hosts), o.Logger)), nil
 }

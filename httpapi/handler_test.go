@@ -61,13 +61,13 @@ func TestInternalErrorTellsNothing(t *testing.T) {
 
 func TestPanic(t *testing.T) {
 	t.Parallel()
-	b := setup(t, settings{handlers: map[string]http.Handler{
+	b := setup(t, settings{options: httpapi.Options{Handlers: map[string]http.Handler{
 		"/early": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the reason") }),
 		"/late": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("half"))
 			panic("the reason")
 		}),
-	}})
+	}}})
 	a := b.get(t, "/early")
 	requireProblem(t, a, 500, httpapi.CodeInternal)
 	require.NotContains(t, string(a.body), "reason")
@@ -110,9 +110,9 @@ func TestAccessLogKeepsSecrets(t *testing.T) {
 func TestHandlersSeeDeadlinesAndFlushing(t *testing.T) {
 	t.Parallel()
 	flushed := make(chan error, 1)
-	b := setup(t, settings{handlers: map[string]http.Handler{
+	b := setup(t, settings{options: httpapi.Options{Handlers: map[string]http.Handler{
 		"/ui/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { flushed <- http.NewResponseController(w).Flush() }),
-	}})
+	}}})
 	require.Equal(t, http.StatusOK, b.get(t, "/ui/x").StatusCode)
 	require.NoError(t, <-flushed)
 	a := b.get(t, "/ui")
@@ -166,7 +166,7 @@ func TestHealth(t *testing.T) {
 
 func TestHosts(t *testing.T) {
 	t.Parallel()
-	b := setup(t, settings{hosts: []string{"localhost", "backup.example.com"}})
+	b := setup(t, settings{options: httpapi.Options{Hosts: []string{"localhost", "backup.example.com"}}})
 	for host, allowed := range map[string]bool{
 		"localhost": true, "LOCALHOST:3000": true, "127.0.0.1:99": true, "[::1]:3000": true, "backup.example.com": true,
 		"evil.example.com": false, "localhost.evil.example.com:3000": false, "192.0.2.1": false,

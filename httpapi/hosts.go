@@ -23,6 +23,6 @@ func withHosts(next http.Handler, hosts []string) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		newProblem(http.StatusMisdirectedRequest, CodeWrongHost, fmt.Sprintf("This server doesn't answer for the host %q.", host)).write(w, r)
+		newProblem(CodeWrongHost, fmt.Sprintf("This server doesn't answer for the host %q.", host)).write(w, r)
 	})
 }

@@ -18,7 +18,10 @@ type openAPI struct {
 	OpenAPI    string
 	Info       struct{ Version string }
 	Paths      map[string]map[string]operation
-	Components struct{ Schemas map[string]any }
+	Components struct {
+		Schemas         map[string]any
+		SecuritySchemes map[string]struct{ Type, Scheme string }
+	}
 }
 
 type operation struct {
@@ -26,8 +29,12 @@ type operation struct {
 	RequestBody                       struct {
 		Content map[string]struct{ Schema map[string]any }
 	}
+	Security  []map[string][]string
 	Responses map[string]struct {
-		Content map[string]struct{ Schema map[string]any }
+		Description string
+		Headers     map[string]any
+		Content     map[string]struct{ Schema map[string]any }
+		Codes       []httpapi.Code `json:"x-codes"`
 	}
 }
 
@@ -45,11 +52,14 @@ func TestOpenAPI(t *testing.T) {
 	require.Equal(t, "startBackup", start.OperationID)
 	require.Equal(t, "#/components/schemas/StartRequest", start.RequestBody.Content["application/json"].Schema["$ref"])
 	require.Equal(t, "#/components/schemas/Backup", start.Responses["202"].Content["application/json"].Schema["$ref"])
-	require.Len(t, start.Responses, 8)
 	get := doc.Paths["/backup/{id}"]["get"]
 	require.Equal(t, "getBackup", get.OperationID)
-	require.Len(t, get.Responses, 4)
+	require.Equal(t, "bearer", doc.Components.SecuritySchemes["bearer"].Scheme)
+	require.Equal(t, []map[string][]string{{"bearer": {"write"}}}, start.Security)
+	require.Equal(t, []map[string][]string{{"bearer": {"read"}}}, get.Security)
 	for _, op := range []operation{start, get} {
+		require.Contains(t, op.Responses, "401")
+		require.Contains(t, op.Responses, "403")
 		require.NotEmpty(t, op.Summary)
 		require.NotEmpty(t, op.Description)
 		for status, res := range op.Responses {

@@ -14,6 +14,17 @@ type Options struct {
 	// Defaults to that of the backup client.
 	Logger *slog.Logger
 
+	// Authorize finds out who sent a request: see [Tokens.Authorize]. The request
+	// has no body. The error [ErrUnauthenticated] is answered 401, a [*Problem] as it
+	// says, and any other 500, or 503 where the database is away. It may be called by
+	// many goroutines at once. Defaults to nil: nobody is asked, and everybody who
+	// reaches the server may do everything.
+	Authorize func(*http.Request) (*Caller, error)
+
+	// AuthorizeHandlers is Authorize for Handlers, which people open in a browser:
+	// see [Tokens.AuthorizeBasic]. Defaults to Authorize.
+	AuthorizeHandlers func(*http.Request) (*Caller, error)
+
 	// Timeout bounds the work for one request. Defaults to 10 seconds.
 	Timeout time.Duration
 
@@ -29,8 +40,10 @@ type Options struct {
 	Hosts []string
 
 	// Handlers are further handlers by the pattern of http.ServeMux, such as
-	// "/riverui/", behind the same request ids, access log and recovery;
-	// NewHandler only.
+	// "/riverui/", behind the same request ids, access log and recovery; NewHandler
+	// only. They are for callers who may see all tenants: with the scope read they
+	// get what changes nothing (GET and HEAD), and with admin the rest. A request
+	// that changes something is refused when a page of another site made it.
 	Handlers map[string]http.Handler
 }
 
@@ -41,6 +54,9 @@ func (o *Options) withDefaults(logger *slog.Logger) Options {
 	}
 	if out.Logger == nil {
 		out.Logger = logger
+	}
+	if out.AuthorizeHandlers == nil {
+		out.AuthorizeHandlers = out.Authorize
 	}
 	out.Timeout = cmp.Or(out.Timeout, 10*time.Second)
 	out.Version = cmp.Or(out.Version, "0.0.0")

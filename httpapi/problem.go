@@ -2,26 +2,12 @@ package httpapi
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
-)
 
-// Code says what went wrong, for programs. Codes don't change.
-type Code string
-
-// The codes of this API.
-const (
-	CodeInvalidRequest       Code = "invalid_request"        // 400: the body can't be read as JSON
-	CodeNotFound             Code = "not_found"              // 404: no such backup, or no such path
-	CodeMethodNotAllowed     Code = "method_not_allowed"     // 405
-	CodeTimeout              Code = "request_timeout"        // 408: the body didn't arrive in time
-	CodeBodyTooLarge         Code = "body_too_large"         // 413
-	CodeUnsupportedMediaType Code = "unsupported_media_type" // 415
-	CodeWrongHost            Code = "wrong_host"             // 421: this server doesn't answer to that name
-	CodeValidationFailed     Code = "validation_failed"      // 422: Errors name the fields
-	CodeInternal             Code = "internal"               // 500: the log has more under the request id
-	CodeUnavailable          Code = "unavailable"            // 503: try again after Retry-After
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // Problem is the body of every answer that isn't a success: a problem document
@@ -30,11 +16,12 @@ type Problem struct { //nolint:errname // RFC 9457 calls it so
 	Title     string       `json:"title" doc:"The meaning of the status." example:"Unprocessable Entity"`
 	Status    int          `json:"status" doc:"The HTTP status." example:"422"`
 	Detail    string       `json:"detail,omitempty" doc:"What went wrong this time, for people." example:"The request has fields that break a rule."`
-	Code      Code         `json:"code" doc:"What went wrong, for programs. Codes don't change." enum:"invalid_request,not_found,method_not_allowed,request_timeout,body_too_large,unsupported_media_type,wrong_host,validation_failed,internal,unavailable" example:"validation_failed"`
+	Code      Code         `json:"code" example:"validation_failed"`
 	Errors    []FieldError `json:"errors,omitempty" doc:"The fields that broke a rule."`
 	RequestID string       `json:"requestId,omitempty" doc:"The request's id: the X-Request-Id of the answer, and of the server's log." example:"VXJQ4ZK2M7T3A5B6C7D8E9F0GH"`
 
-	retryAfter time.Duration
+	retryAfter time.Duration // rounded up to whole seconds
+	challenge  string        // of WWW-Authenticate
 }
 
 // FieldError names a field of the request and the rule that it broke.
@@ -43,12 +30,13 @@ type FieldError struct {
 	Message  string `json:"message" doc:"The rule that it broke." example:"must not be empty"`
 }
 
-func newProblem(status int, code Code, detail string) *Problem {
+func newProblem(code Code, detail string) *Problem {
+	status := code.info().Status
 	return &Problem{Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
 }
 
 func validationProblem(fields ...FieldError) *Problem {
-	p := newProblem(http.StatusUnprocessableEntity, CodeValidationFailed, "The request has fields that break a rule.")
+	p := newProblem(CodeValidationFailed, "The request has fields that break a rule.")
 	p.Errors = fields
 	return p
 }
@@ -63,7 +51,10 @@ func (p *Problem) GetStatus() int { return p.Status }
 func (p *Problem) GetHeaders() http.Header {
 	h := http.Header{"Cache-Control": {"no-store"}}
 	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(p.retryAfter.Seconds())))
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	if p.challenge != "" {
+		h.Set("WWW-Authenticate", p.challenge)
 	}
 	return h
 }
@@ -83,4 +74,17 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 	w.Header().Del("Content-Length")
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // the client has gone if it fails
+}
+
+// writeTo answers with the problem within huma, before the operation.
+func (p *Problem) writeTo(ctx huma.Context) {
+	p.RequestID = RequestID(ctx.Context())
+	for name, values := range p.GetHeaders() {
+		for _, value := range values {
+			ctx.SetHeader(name, value)
+		}
+	}
+	ctx.SetHeader("Content-Type", problemContentType)
+	ctx.SetStatus(p.Status)
+	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // the client has gone if it fails
 }

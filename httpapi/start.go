@@ -44,18 +44,17 @@ type startOutput struct {
 
 func (a *api) registerStart(to huma.API) {
 	body := &huma.RequestBody{Required: true}
-	huma.Register(to, huma.Operation{
-		OperationID:   "startBackup",
-		Method:        http.MethodPost,
-		Path:          "/backup",
-		Tags:          []string{tag},
-		Summary:       "Ask for a backup",
-		Description:   "The request is stored when the answer comes; the work goes on by itself. Every call starts a backup.",
+	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
+		OperationID: "startBackup",
+		Method:      http.MethodPost,
+		Path:        "/backup",
+		Tags:        []string{tag},
+		Summary:     "Ask for a backup",
+		Description: "The request is stored when the answer comes; the work goes on by itself. Every call starts a backup. " +
+			"For a user or site that the credential isn't for it answers 403, whether there is such a one or not.",
 		DefaultStatus: http.StatusAccepted,
 		RequestBody:   body,
-		Responses: problems(to, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable),
-	}, a.start)
+	}, CodeInvalidRequest, CodeTimeout, CodeBodyTooLarge, CodeUnsupportedMediaType, CodeValidationFailed), a.start)
 	// Only now: huma would read a body that it knows of.
 	schema := to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StartRequest](), true, "StartRequest")
 	body.Content = map[string]*huma.MediaType{jsonContentType: {Schema: schema}}
@@ -64,6 +63,11 @@ func (a *api) registerStart(to huma.API) {
 func (a *api) start(ctx context.Context, in *startInput) (*startOutput, error) {
 	if in.err != nil {
 		return nil, a.problemOf(ctx, in.err)
+	}
+	// A request that asks for what isn't the caller's is refused before anything is
+	// looked at, so that the answer tells nothing of what there is.
+	if !CallerOf(ctx).Scope.Allows(in.params.UserID, in.params.SiteID) {
+		return nil, a.problemOf(ctx, a.guard.forbidden(0, "This credential is not for this user and site."))
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()

@@ -1,0 +1,37 @@
+package httpapi
+
+import "net/http"
+
+// guarded puts a host's handler behind the credentials. The handler knows nothing
+// of tenants, and may change what is everybody's.
+func (a *api) guarded(pattern string, handler http.Handler, o *Options) http.Handler {
+	g := &guard{authorize: o.AuthorizeHandlers, challenge: basicScheme, problemOf: a.problemOf}
+	// A browser adds the credential by itself, also to what another site's page
+	// sends. Where nobody is asked, being on this machine is the credential.
+	return withoutCrossOrigin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noteOf(r.Context()).operation = pattern
+		need := ScopeAdmin
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			need = ScopeRead
+		}
+		caller, problem := g.admit(r, need)
+		if problem == nil && !caller.unlimited() {
+			problem = g.forbidden(need, "This page shows all tenants, and this credential is for some.")
+		}
+		if problem != nil {
+			problem.write(w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+}
+
+// withoutCrossOrigin refuses requests that change something and that a page of
+// another site made.
+func withoutCrossOrigin(next http.Handler) http.Handler {
+	p := http.NewCrossOriginProtection()
+	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		newProblem(CodeCrossOrigin, "A page of another site made this request.").write(w, r)
+	}))
+	return p.Handler(next)
+}
