@@ -46,14 +46,14 @@ func (c *demoCmd) Run(ctx context.Context, sys *system) error {
 // listen takes another port only where nobody asked for this one.
 func (c *demoCmd) listen(ctx context.Context) (l net.Listener, note string, err error) {
 	if c.Listen != "" {
-		l, err = app.Listen(ctx, &config.Server{Listen: c.Listen})
+		l, err = app.Listen(ctx, &config.File{Server: config.Server{Listen: c.Listen}})
 		return l, "", err
 	}
-	l, err = app.Listen(ctx, &config.Server{Listen: defaultListen})
+	l, err = app.Listen(ctx, &config.File{Server: config.Server{Listen: defaultListen}})
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return l, "", err
 	}
-	l, err = app.Listen(ctx, &config.Server{Listen: "localhost:0"})
+	l, err = app.Listen(ctx, &config.File{Server: config.Server{Listen: "localhost:0"}})
 	return l, "Port 3000 is taken: this takes another one; --listen chooses it.\n", err
 }
 

@@ -50,6 +50,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the API and make backups."`
 	Migrate migrateCmd `cmd:"" help:"Prepare the database."`
 	Conf    configCmd  `cmd:"" name:"config" help:"Look at the configuration."`
+	Token   tokenCmd   `cmd:"" help:"Make credentials for the API."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -57,7 +57,7 @@ func (a *App) listen(ctx context.Context) (err error) {
 		return nil
 	}
 	if a.listener = a.opts.Listener; a.listener == nil {
-		if a.listener, err = Listen(ctx, &a.file.Server); err != nil {
+		if a.listener, err = Listen(ctx, a.file); err != nil {
 			return err
 		}
 	}

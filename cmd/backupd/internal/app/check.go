@@ -23,7 +23,7 @@ func Check(ctx context.Context, f *config.File, found config.Problems) (notes []
 	c := &checker{file: f, problems: found, log: slog.New(slog.DiscardHandler)}
 	_, more := Providers(f)
 	c.problems = append(c.problems, more...)
-	if c.sound("server") && !f.Server.InsecureListen {
+	if c.sound("server") && loopbackOnly(f) {
 		c.result("server.listen", "", CheckListen(ctx, f.Server.Listen))
 	}
 	if c.sound("destination") {

@@ -12,9 +12,10 @@ import (
 
 // Listen opens the server's address. As long as nobody has to say who they are,
 // it opens addresses that only this machine can reach.
-func Listen(ctx context.Context, s *config.Server) (net.Listener, error) {
+func Listen(ctx context.Context, f *config.File) (net.Listener, error) {
 	var lc net.ListenConfig
-	if !s.InsecureListen {
+	s := &f.Server
+	if loopbackOnly(f) {
 		if err := CheckListen(ctx, s.Listen); err != nil {
 			return nil, err
 		}
@@ -24,6 +25,11 @@ func Listen(ctx context.Context, s *config.Server) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", s.Listen, reason(err))
 	}
 	return l, nil
+}
+
+// loopbackOnly reports whether an address that others can reach is refused.
+func loopbackOnly(f *config.File) bool {
+	return len(f.API.Tokens) == 0 && !f.Server.InsecureListen
 }
 
 // CheckListen refuses an address that others can reach.
@@ -45,7 +51,7 @@ func CheckListen(ctx context.Context, address string) error {
 	}
 	if host == "" {
 		return fmt.Errorf("listen on %s: anybody who reaches this address could use the API, since no credentials are configured: "+
-			"use localhost, or --insecure-listen if something in front of it checks who asks", address)
+			"configure api.tokens (\"backupd token new\" makes one), or use localhost, or --insecure-listen if something in front of it checks who asks", address)
 	}
 	return nil
 }
@@ -69,13 +75,18 @@ func urlOf(l net.Listener) string {
 }
 
 // allowedHosts are the names that requests may be for: on a loopback address
-// only such as belong to this machine, or to the server's own URL.
-func allowedHosts(l net.Listener, baseURL string) []string {
+// only such as belong to this machine, or to the server's own URL. Where
+// credentials are asked for it is any name: a page of another site that has let
+// its own name point here has none of them, since a browser keeps them by name.
+func allowedHosts(l net.Listener, f *config.File) []string {
+	if len(f.API.Tokens) > 0 {
+		return nil
+	}
 	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
 		return nil
 	}
 	hosts := []string{"localhost"}
-	if u, err := url.Parse(baseURL); err == nil && u.Hostname() != "" {
+	if u, err := url.Parse(f.Server.BaseURL); err == nil && u.Hostname() != "" {
 		hosts = append(hosts, u.Hostname())
 	}
 	return hosts

@@ -25,10 +25,14 @@ func (a *App) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, err := httpapi.NewHandler(a.Client, &httpapi.Options{
-		Logger: a.opts.Log, Version: a.opts.Version, Hosts: allowedHosts(a.listener, a.file.Server.BaseURL),
+	opts := &httpapi.Options{
+		Logger: a.opts.Log, Version: a.opts.Version, Hosts: allowedHosts(a.listener, a.file),
 		Handlers: map[string]http.Handler{uiPath + "/": ui},
-	})
+	}
+	if err := a.askCallers(ctx, opts); err != nil {
+		return err
+	}
+	handler, err := httpapi.NewHandler(a.Client, opts)
 	if err != nil {
 		return err
 	}
@@ -49,8 +53,29 @@ func (a *App) serve(ctx context.Context) error {
 	return nil
 }
 
-// dashboard is River UI. It changes jobs without asking for a token, so a page
-// of another site must not be able to send its requests.
+// askCallers has callers asked who they are, if any credentials are configured,
+// and else says that nobody is.
+func (a *App) askCallers(ctx context.Context, opts *httpapi.Options) error {
+	callers, err := a.file.API.Callers()
+	if err != nil {
+		return err
+	}
+	if callers != nil {
+		opts.Authorize, opts.AuthorizeHandlers = callers.Authorize, callers.AuthorizeBasic
+		return nil
+	}
+	const text = "no credentials are configured: nobody is asked who they are"
+	address := slog.String("address", a.listener.Addr().String())
+	if a.file.Server.InsecureListen {
+		a.opts.Log.WarnContext(ctx, text+", and whoever reaches the address may do everything", address)
+	} else {
+		a.opts.Log.InfoContext(ctx, text+", and only this machine is answered", address)
+	}
+	return nil
+}
+
+// dashboard is River UI. It asks for no credential itself, and changes jobs: the
+// API's handler lets nobody pass who may not do that.
 func (a *App) dashboard(ctx context.Context) (http.Handler, error) {
 	// A client that works no jobs, on the API's pool: the dashboard must neither
 	// need the workers nor take their connections.
@@ -69,7 +94,7 @@ func (a *App) dashboard(ctx context.Context) (http.Handler, error) {
 	if err := ui.Start(running); err != nil {
 		return nil, fmt.Errorf("start River UI: %w", err)
 	}
-	return http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(ui, maxDashboardBody)), nil
+	return http.MaxBytesHandler(ui, maxDashboardBody), nil
 }
 
 func (a *App) stopServer(ctx context.Context) error {

@@ -17,9 +17,10 @@ func (f *File) check() Problems {
 	add := func(path, format string, args ...any) { ps = append(ps, f.Problem(path, format, args...)) }
 	f.checkDatabase(add)
 	f.checkServer(add)
+	tokens := f.checkAPI(add)
 	f.checkDestination(add)
 	f.checkProviders(add)
-	return ps
+	return append(ps, tokens...)
 }
 
 type adder func(path, format string, args ...any)

@@ -5,6 +5,7 @@ package config
 type File struct {
 	Database    Database    `yaml:"database,omitempty"`
 	Server      Server      `yaml:"server,omitempty"`
+	API         API         `yaml:"api,omitempty"`
 	Log         Log         `yaml:"log,omitempty"`
 	Destination Destination `yaml:"destination,omitempty"`
 	Providers   []Provider  `yaml:"providers,omitempty"`
@@ -37,6 +38,30 @@ type Server struct {
 	InsecureListen bool   `yaml:"insecureListen,omitempty"`
 	// BaseURL is where people reach the API.
 	BaseURL string `yaml:"baseURL,omitempty"`
+}
+
+// API says who may use the HTTP API. Without tokens nobody is asked, and the
+// server answers this machine only.
+type API struct {
+	Tokens    []Token   `yaml:"tokens,omitempty"`
+	RateLimit RateLimit `yaml:"rateLimit,omitempty"`
+}
+
+// Token is a credential of the API, as the command "token new" prints it. Its hash
+// is no secret: nobody finds the 256 random bits that it is of.
+type Token struct {
+	Name   string `yaml:"name"`
+	SHA256 string `yaml:"sha256"`
+	Scopes List   `yaml:"scopes"`          // read, write, admin
+	Users  List   `yaml:"users,omitempty"` // patterns, with *; all by default
+	Sites  List   `yaml:"sites,omitempty"`
+}
+
+// RateLimit bounds how often each token may ask, and an address without one.
+type RateLimit struct {
+	PerSecond         int `yaml:"perSecond,omitempty"`
+	Burst             int `yaml:"burst,omitempty"`
+	FailuresPerMinute int `yaml:"failuresPerMinute,omitempty"`
 }
 
 // Log says what is logged, to standard error.

@@ -3,6 +3,7 @@ package config_test
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+	"github.com/sitebackup/sitebackup/httpapi"
 )
 
 func environment(vars map[string]string) config.Environment {
@@ -42,6 +45,15 @@ func TestLoadFull(t *testing.T) {
 	require.Equal(t, map[string]string{"Want-Repr-Digest": "sha-256=1", "X-Tenant": "tenant-hunter2"}, f.Providers[1].Headers)
 	require.Equal(t, "http", f.Providers[2].Type)
 	require.Equal(t, config.Size(512<<20), f.Workers.BufferBudget)
+	require.Equal(t, config.List{"team-*", "42"}, f.API.Tokens[0].Users)
+	require.Equal(t, config.RateLimit{PerSecond: 20, Burst: 40, FailuresPerMinute: 30}, f.API.RateLimit)
+	known, err := f.API.Callers()
+	require.NoError(t, err)
+	caller, err := known.Authorize(&http.Request{Header: http.Header{"Authorization": {"Bearer test"}}})
+	require.NoError(t, err)
+	require.Equal(t, &httpapi.Caller{
+		Name: "ci", Can: httpapi.ScopeRead | httpapi.ScopeWrite, Scope: backup.Scope{Users: []string{"team-*", "42"}},
+	}, caller)
 }
 
 // What is printed is a file with the same meaning, without the secrets.

@@ -21,6 +21,8 @@ const (
 	goodProviders   = "providers: [{name: site, url: \"https://s.example.com/{siteId}\"}]\n"
 )
 
+var hash = strings.Repeat("0a", 32)
+
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ yaml, want string }{
@@ -49,6 +51,26 @@ func TestProblems(t *testing.T) {
 				"c.yaml:6: server.baseURL: must be a URL such as https://backup.example.com\n" +
 				"c.yaml:8: log.level: must be one of debug, info, warn, error, not \"loud\"\n" +
 				"c.yaml:9: log.format: must be text or json, not \"xml\"",
+		},
+		"tokens": {
+			good + "api:\n  tokens:\n  - sha256: '" + hash + "'\n    scopes: read\n  - {name: a, sha256: hunter2, scopes: [read]}\n" +
+				"  - {name: a, sha256: '" + hash + "', scopes: [read, all]}\n  - name: b\n    sha256: ${env:UNSET}\n    sites: ['']\n  - c\n" +
+				"  - {name: c, sha256: '" + hash + "', scopes: [], users: [], extra: x}\n  rateLimit:\n    perSecond: -1\n    burst: many\n",
+			"c.yaml:5: api.tokens[0].name: must be 1 to 64 letters, digits and ._-, beginning with a letter or digit, not \"\"\n" +
+				"c.yaml:7: api.tokens[1].sha256: must be the 64 hexadecimal digits that \"backupd token new\" prints\n" +
+				"c.yaml:8: api.tokens[2].scopes[1]: must be read, write or admin, not \"all\"\n" +
+				"c.yaml:8: api.tokens[2].name: is there twice\n" +
+				"c.yaml:8: api.tokens[2].sha256: is there twice\n" +
+				"c.yaml:9: api.tokens[3].scopes: must have at least one of read, write and admin\n" +
+				"c.yaml:10: api.tokens[3].sha256: the environment variable UNSET is not set\n" +
+				"c.yaml:11: api.tokens[3].sites: must be patterns of 1 to 255 bytes of UTF-8 without control characters\n" +
+				"c.yaml:12: api.tokens[4]: must be a mapping of keys to values\n" +
+				"c.yaml:13: api.tokens[5].extra: unknown key\n" +
+				"c.yaml:13: api.tokens[5].sha256: is there twice\n" +
+				"c.yaml:13: api.tokens[5].users: must have a pattern: leave it out, or say \"*\", for all\n" +
+				"c.yaml:13: api.tokens[5].scopes: must have at least one of read, write and admin\n" +
+				"c.yaml:15: api.rateLimit.perSecond: must not be negative\n" +
+				"c.yaml:16: api.rateLimit.burst: must be a whole number, not \"many\"",
 		},
 		"database": {
 			good + "database:\n  url: postgres://u:hunter2@h/d\n  schema: Backup\n",

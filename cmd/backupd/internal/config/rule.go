@@ -44,7 +44,7 @@ func (f *File) FieldProblems(path string, config, valid any, validate func() err
 // keyOf is the key of the file for a field of a Config.
 func keyOf(field string) string {
 	switch field {
-	case "URL", "TLS":
+	case "URL", "TLS", "SHA256":
 		return strings.ToLower(field)
 	case "TLSTimeout":
 		return "tlsTimeout"
