@@ -94,6 +94,7 @@ func CallerOf(ctx context.Context) *Caller {
 type guard struct {
 	authorize func(*http.Request) (*Caller, error) // nil: nobody is asked
 	challenge string                               // the scheme of the challenge: Bearer or Basic
+	limits    *limits
 	problemOf func(context.Context, error) *Problem
 }
 
@@ -105,11 +106,17 @@ func (g *guard) admit(r *http.Request, need Scopes) (*Caller, *Problem) {
 	caller, err := g.authorize(r)
 	switch {
 	case errors.Is(err, ErrUnauthenticated), err == nil && caller == nil:
+		if problem := g.limits.failure(r); problem != nil {
+			return nil, problem
+		}
 		return nil, g.unauthenticated(r)
 	case err != nil:
 		return nil, g.problemOf(r.Context(), err)
 	}
 	noteOf(r.Context()).caller = caller.Name
+	if problem := g.limits.caller(caller); problem != nil {
+		return nil, problem
+	}
 	if !caller.Can.Has(need) {
 		return nil, g.forbidden(need, fmt.Sprintf("This credential lacks the scope %s.", need))
 	}

@@ -23,6 +23,10 @@
 // with 403 before anything is looked at: it says what the credential lacks, and
 // nothing of whether there is such a user.
 //
+// Each caller has a rate limit ([RateLimit]), counted by its name, and so has each
+// address that sends no valid credential. Beyond it the answer is 429, and its
+// header Retry-After says in whole seconds when to try again.
+//
 // The OpenAPI description and the probes are for everybody.
 //
 // # Errors

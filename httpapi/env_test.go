@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -188,3 +189,18 @@ type checkedStore struct {
 }
 
 func (s checkedStore) Check(ctx context.Context) error { return s.check(ctx) }
+
+// eventually waits until fn says that it is so.
+func eventually(t testing.TB, fn func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
+	for !fn() {
+		select {
+		case <-tick.C:
+		case <-late:
+			require.Fail(t, "not in time")
+		}
+	}
+}

@@ -5,7 +5,7 @@ import "net/http"
 // guarded puts a host's handler behind the credentials. The handler knows nothing
 // of tenants, and may change what is everybody's.
 func (a *api) guarded(pattern string, handler http.Handler, o *Options) http.Handler {
-	g := &guard{authorize: o.AuthorizeHandlers, challenge: basicScheme, problemOf: a.problemOf}
+	g := &guard{authorize: o.AuthorizeHandlers, challenge: basicScheme, limits: a.guard.limits, problemOf: a.problemOf}
 	// A browser adds the credential by itself, also to what another site's page
 	// sends. Where nobody is asked, being on this machine is the credential.
 	return withoutCrossOrigin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -25,6 +25,10 @@ type Options struct {
 	// see [Tokens.AuthorizeBasic]. Defaults to Authorize.
 	AuthorizeHandlers func(*http.Request) (*Caller, error)
 
+	// RateLimit bounds how often callers may ask, where Authorize is set: beyond it
+	// they are answered 429, with a Retry-After.
+	RateLimit RateLimit
+
 	// Timeout bounds the work for one request. Defaults to 10 seconds.
 	Timeout time.Duration
 
@@ -58,6 +62,7 @@ func (o *Options) withDefaults(logger *slog.Logger) Options {
 	if out.AuthorizeHandlers == nil {
 		out.AuthorizeHandlers = out.Authorize
 	}
+	out.RateLimit = out.RateLimit.withDefaults()
 	out.Timeout = cmp.Or(out.Timeout, 10*time.Second)
 	out.Version = cmp.Or(out.Version, "0.0.0")
 	return out

@@ -26,7 +26,7 @@ type api struct {
 
 func newAPI(client *backup.Client, o *Options) *api {
 	a := &api{client: client, log: o.Logger, timeout: o.Timeout}
-	a.guard = &guard{authorize: o.Authorize, challenge: bearerScheme, problemOf: a.problemOf}
+	a.guard = &guard{authorize: o.Authorize, challenge: bearerScheme, limits: newLimits(o.RateLimit), problemOf: a.problemOf}
 	return a
 }
 

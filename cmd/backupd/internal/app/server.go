@@ -62,6 +62,8 @@ func (a *App) askCallers(ctx context.Context, opts *httpapi.Options) error {
 	}
 	if callers != nil {
 		opts.Authorize, opts.AuthorizeHandlers = callers.Authorize, callers.AuthorizeBasic
+		limit := &a.file.API.RateLimit
+		opts.RateLimit = httpapi.RateLimit{PerSecond: float64(limit.PerSecond), Burst: limit.Burst, FailuresPerMinute: limit.FailuresPerMinute}
 		return nil
 	}
 	const text = "no credentials are configured: nobody is asked who they are"
