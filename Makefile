@@ -1,7 +1,7 @@
 GO ?= go
 LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: all demo test race soak lint dist compose clean
+.PHONY: all demo test race soak lint generate dist compose clean
 
 all: lint test
 
@@ -21,6 +21,11 @@ soak:
 
 lint:
 	$(LINT) run ./...
+
+# What is generated and committed: the documentation page's Swagger UI, from its
+# npm package at a pinned version and checksum. It needs npm.
+generate:
+	$(GO) generate ./httpapi
 
 # Static binaries for the image targets prebuilt-*.
 dist:

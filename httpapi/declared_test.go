@@ -57,7 +57,7 @@ func (d declared) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	data, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
 	_ = res.Body.Close()
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@
 // address that sends no valid credential. Beyond it the answer is 429, and its
 // header Retry-After says in whole seconds when to try again.
 //
-// The OpenAPI description and the probes are for everybody.
+// The OpenAPI description, its page and the probes are for everybody.
 //
 // # Errors
 //

@@ -137,7 +137,7 @@ func send(t testing.TB, req *http.Request) answer {
 	res, err := client.Do(req)
 	require.NoError(t, err)
 	defer func() { _ = res.Body.Close() }()
-	data, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	data, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
 	require.NoError(t, err)
 	return answer{Response: res, body: data}
 }

@@ -15,10 +15,10 @@ const description = `Asks for backups of a user's site and tells how they stand.
 Errors are problem documents (RFC 9457). Programs should look at their member "code", which is stable.`
 
 // NewHandler returns a handler of the whole API: the operations, their OpenAPI
-// 3.1 description at /openapi.json and /openapi.yaml, and /healthz (the process
-// answers) and /readyz (the database is reachable and migrated, and the
+// 3.1 description at /openapi.json and /openapi.yaml, a page that shows it at /docs,
+// which needs nothing from another host, and /healthz (the process answers) and /readyz (the database is reachable and migrated, and the
 // destination usable). Who may use the operations is up to [Options.Authorize];
-// the description and the probes are for everybody.
+// the description, its page and the probes are for everybody.
 func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	o := opts.withDefaults(client.Logger())
 	mux := http.NewServeMux()
@@ -26,6 +26,9 @@ func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	a := newAPI(client, &o)
 	a.register(to)
 	if err := serveDescription(mux, to); err != nil {
+		return nil, err
+	}
+	if err := serveDocs(mux); err != nil {
 		return nil, err
 	}
 	h := &health{client: client, log: o.Logger}

@@ -14,7 +14,7 @@ import (
 func TestNothingServedThere(t *testing.T) {
 	t.Parallel()
 	b := setup(t, settings{})
-	for _, path := range []string{"/", "/backups", "/backup/", "/backup/a/b", "//", "/./backup", "/backup/../healthz", "/docs", "/schemas/Backup.json", "/openapi"} {
+	for _, path := range []string{"/", "/backups", "/backup/", "/backup/a/b", "//", "/./backup", "/backup/../healthz", "/docs/", "/docs/x", "/docs/index.html", "/schemas/Backup.json", "/openapi"} {
 		requireProblem(t, b.get(t, path), 404, httpapi.CodeNotFound)
 	}
 }
