@@ -24,6 +24,9 @@ type Backup struct {
 	NextAttemptAt     *time.Time // when planning or sealing is tried again
 	Failure           *Failure   // why it failed, or why planning or sealing is tried again
 
+	HeldAt     *time.Time // since when a legal hold keeps it from being deleted; nil: none does
+	HoldReason string
+
 	ManifestKey string // the manifest's key in the store; empty unless the state is done
 
 	// Tasks are ordered by provider. List leaves them out.

@@ -21,7 +21,7 @@ func TestUpDownUp(t *testing.T) {
 	reverted, err := migrations.Down(t.Context(), pool, in("backup"), &migrations.DownOptions{All: true, RiverToo: true})
 	require.NoError(t, err)
 	require.Len(t, reverted, riverVersions+ourVersions)
-	require.Equal(t, migrations.Applied{Line: migrations.LineBackup, Version: ourVersions, Name: "engine"}, reverted[0])
+	require.Equal(t, migrations.Applied{Line: migrations.LineBackup, Version: ourVersions, Name: "api"}, reverted[0])
 	require.Equal(t, migrations.Applied{Line: migrations.LineBackup, Version: 1, Name: "initial"}, reverted[ourVersions-1])
 	require.Equal(t, riverVersions, reverted[ourVersions].Version)
 	require.Equal(t, 1, reverted[riverVersions+ourVersions-1].Version)
@@ -95,8 +95,8 @@ func TestDownDoesNotTouchWhatANewerReleaseApplied(t *testing.T) {
 	}
 	exec(t, pool, `INSERT INTO backup.river_migration (line, version) VALUES ('main', 9)`)
 	require.EqualError(t, down(), `schema "backup" has river migration 9, which this program does not know: go down with the release that applied it`)
-	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (3, 'later')`)
-	require.EqualError(t, down(), `schema "backup" has backup migration 3, which this program does not know: go down with the release that applied it`)
+	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (4, 'later')`)
+	require.EqualError(t, down(), `schema "backup" has backup migration 4, which this program does not know: go down with the release that applied it`)
 	require.Equal(t, before, catalog(t, pool, "backup"))
 }
 
