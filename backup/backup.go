@@ -32,14 +32,15 @@ type Backup struct {
 	// Tasks are ordered by provider. List leaves them out.
 	Tasks []*Task
 
-	openTasks   int
-	failedTasks int
-	eventSeq    int64
-	riverJobID  *int64
-	failures    int
-	generation  int
-	leaseToken  *uuid.UUID
-	older       int // how many backups of its user were open when it was started
+	openTasks    int
+	failedTasks  int
+	eventSeq     int64
+	riverJobID   *int64
+	failures     int
+	generation   int
+	leaseToken   *uuid.UUID
+	requestedAge *time.Duration // since its deletion was asked for; nil: none is under way
+	older        int            // how many backups of its user were open when it was started
 }
 
 // Task is one provider's export within a backup.

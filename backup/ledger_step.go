@@ -69,7 +69,7 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		}
 		b, err := l.c.oneBackup(ctx, tx, "WHERE b.id = @id FOR NO KEY UPDATE", named{"id": id})
 		if errors.Is(err, ErrNotFound) {
-			return &IdleError{Reason: "the backup is gone"}
+			return &IdleError{Reason: "the backup is gone", Done: state == StateDeleting}
 		}
 		if err != nil {
 			return err
@@ -188,18 +188,19 @@ func (c *Client) queueTaskRows(batch *pgx.Batch, tasks []*Task) {
 		named{"backups": backups, "ids": ids, "providers": providers, "uploads": uploads, "keys": keys, "sizes": sizes, "jobs": jobs})
 }
 
-// FailStep records that planning or sealing failed, and ends the lease. If that
-// was final the backup is failed.
+// FailStep records that a step failed, and ends the lease. If that was final the
+// backup is failed, or, where it is being deleted, stays so until somebody asks again.
 func (l *Ledger) FailStep(ctx context.Context, w *StepWork, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
+	if w.Backup.State == StateDeleting {
+		return l.failRequested(ctx, w, cause, p)
+	}
 	err = l.step(ctx, w.Lease, w.Backup.State, func(ch *change) error {
 		since, err := ch.stepAge(ctx)
 		if err != nil {
 			return err
 		}
 		waits := cause.Class == ClassRetryAfter && since < maxDelay
-		if out = p.decide(cause, ch.b.failures, 0); !waits && ch.b.failures+1 >= p.MaxAttempts {
-			out.Final = true // a step has no other bound
-		}
+		out = p.decideStep(cause, ch.b.failures, since)
 		if !waits {
 			ch.b.failures++
 		}

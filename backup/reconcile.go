@@ -31,6 +31,9 @@ const openRows = `
 		CASE b.state WHEN 'pending' THEN 'backup' ELSE 'backup_seal' END AS kind
 	FROM {{schema}}.backup b WHERE b.state IN ('pending', 'sealing')
 	UNION ALL
+	SELECT b.id, NULL, b.id, b.river_job_id, b.lease_until, 'backup_id', NULL, 'backup_delete'
+	FROM {{schema}}.backup b WHERE b.state = 'deleting' AND b.requested_at IS NOT NULL
+	UNION ALL
 	SELECT b.id, t.id, t.id, t.river_job_id, t.lease_until, 'task_id', NULL, 'backup_task_' || t.provider
 	FROM {{schema}}.backup b JOIN {{schema}}.backup_task t ON t.backup_id = b.id
 	WHERE b.state = 'running' AND t.state IN ('pending', 'running', 'committing')
@@ -104,7 +107,7 @@ func (ch *change) mend(ctx context.Context, s stray, done *Reconciled) error {
 		if now.TaskID != s.TaskID {
 			continue
 		}
-		if !now.Canceled || ch.b.State == StateSealing {
+		if !now.Canceled || ch.b.State == StateSealing || ch.b.State == StateDeleting {
 			done.Requeued++
 			return ch.requeue(ctx, now)
 		}
@@ -137,6 +140,8 @@ func (ch *change) requeue(ctx context.Context, s stray) error {
 		return ch.insertTaskJobs(ctx, []*Task{t})
 	case ch.b.State == StatePending:
 		return ch.insertPlanJob(ctx)
+	case ch.b.State == StateDeleting:
+		return ch.insertStepJob(ctx, ch.c.deleteJob(ch.b))
 	default:
 		return ch.insertStepJob(ctx, ch.c.sealJob(ch.b))
 	}

@@ -40,6 +40,9 @@ func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &sealWorker{base[sealArgs]{w: w}}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(bundle, &deleteWorker{base[deleteArgs]{w: w}}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
 	if err := river.AddWorkerSafely(bundle, &reconcileWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}

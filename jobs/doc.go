@@ -17,6 +17,7 @@
 //     queue of its own, so that it can be limited, paused and looked at by
 //     itself.
 //   - backup_seal writes the manifest when every task is done.
+//   - backup_delete removes a backup: its manifest, its objects, its rows.
 //   - backup_reconcile runs every minute and mends what was done to the other
 //     jobs behind the workers' backs.
 //

@@ -1,0 +1,98 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ClaimDelete claims a backup that is being deleted.
+func (l *Ledger) ClaimDelete(ctx context.Context, backupID string, p ClaimParams) (*StepWork, error) {
+	return l.claimStep(ctx, backupID, p, StateDeleting)
+}
+
+// DeleteTargets are where a backup's objects are.
+type DeleteTargets struct {
+	// Prefixes, each with a slash at its end, have everything in the store that was
+	// ever the backup's, and nothing else: also what earlier uploads of its tasks
+	// have left, and the manifests of earlier generations.
+	Prefixes []string
+
+	// Objects are where its tasks' parts may be staged.
+	Objects []string
+}
+
+// DeleteTargets finds out what there is to delete. It is more than one prefix
+// where Config.Prefix has changed since the backup was made.
+func (l *Ledger) DeleteTargets(ctx context.Context, w *StepWork) (*DeleteTargets, error) {
+	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(`
+		SELECT object_key FROM {{schema}}.backup_task WHERE backup_id = @id
+		UNION ALL SELECT manifest_key FROM {{schema}}.backup WHERE id = @id AND manifest_key IS NOT NULL`), named{"id": w.BackupID})
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	t := &DeleteTargets{Prefixes: []string{l.c.backupPrefix(w.Backup)}, Objects: keys}
+	mine := "/" + w.BackupID + "/"
+	for _, key := range keys {
+		if before, _, ok := strings.Cut(key, mine); ok && !slices.Contains(t.Prefixes, before+mine) {
+			t.Prefixes = append(t.Prefixes, before+mine)
+		}
+	}
+	return t, nil
+}
+
+// FinishDelete removes the rows of a backup whose objects are gone. The parent's
+// lock comes first, as everywhere; what hangs on it goes with it.
+func (l *Ledger) FinishDelete(ctx context.Context, lease Lease) error {
+	return l.c.inTx(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, l.c.sql(`DELETE FROM {{schema}}.backup WHERE id = @id AND lease_token = @token AND state = 'deleting'`),
+			named{"id": lease.BackupID, "token": lease.Token})
+		return oneRow(tag.RowsAffected(), err, "delete rows")
+	})
+}
+
+// failRequested is FailStep of a deletion. The backup stays what it is; when no
+// further attempt follows, only asking again begins another.
+func (l *Ledger) failRequested(ctx context.Context, w *StepWork, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
+	err = l.step(ctx, w.Lease, w.Backup.State, func(ch *change) error {
+		var since time.Duration
+		if ch.b.requestedAge != nil {
+			since = *ch.b.requestedAge
+		}
+		out = p.decideStep(cause, ch.b.failures, since)
+		if cause.Class != ClassRetryAfter || out.Final {
+			ch.b.failures++
+		}
+		ch.failure = cause.Failure()
+		if out.Final {
+			ch.emit(EventUpdateBackup, "", backupData{State: ch.b.State, Failure: ch.failure})
+			ch.endRequest()
+		}
+		return l.endStepLease(ctx, ch.tx, w.Lease, out.Delay)
+	})
+	return out, err
+}
+
+// decideStep is decide for a step, which has no other bound than its attempts:
+// waits that the store asks for use none up for a day.
+func (p RetryPolicy) decideStep(cause *ClassError, failures int, since time.Duration) Outcome {
+	out := p.decide(cause, failures, 0)
+	waits := cause.Class == ClassRetryAfter && since < maxDelay
+	if !waits && failures+1 >= p.MaxAttempts {
+		out.Final = true
+	}
+	return out
+}
+
+// endRequest notes that nothing was asked for any more.
+func (ch *change) endRequest() {
+	ch.last.Queue(ch.c.sql(`UPDATE {{schema}}.backup SET requested_at = NULL WHERE id = @id`), named{"id": ch.b.ID})
+}

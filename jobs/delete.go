@@ -1,0 +1,120 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/riverqueue/river"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+type deleteArgs struct {
+	backup.DeleteArgs
+
+	retryAt
+}
+
+func (a deleteArgs) lease() (backupID, taskID string) { return a.BackupID, "" }
+
+// deleteWorker deletes a backup: the manifest first, so that nothing claims to be
+// a backup that isn't whole any more, the rows last, so that they tell of what is
+// left. It looks for objects in the store, since the rows know only the last
+// upload of each task. Whatever a crash leaves is found by the next attempt.
+//
+// It doesn't see what a worker that was given up on writes later: parts, which
+// the store drops after a week, or the object of a task that had passed the commit
+// gate.
+type deleteWorker struct{ base[deleteArgs] }
+
+// deleteOutput is what operators see on the River job.
+type deleteOutput struct {
+	Objects int `json:"objects"` // that were removed, the manifest among them
+}
+
+// Work deletes.
+func (d *deleteWorker) Work(ctx context.Context, job *river.Job[deleteArgs]) error {
+	job.Args.retryAt = newRetryAt()
+	if outdated(job.Args.Version) {
+		return river.JobSnooze(untilUpdated)
+	}
+	return d.w.step(ctx, job.ID, job.Args.BackupID, job.Args.retryAt, d.w.ledger.ClaimDelete, d.delete)
+}
+
+func (d *deleteWorker) delete(ctx context.Context, work *backup.StepWork) error {
+	d.w.passed("delete claim")
+	targets, err := d.w.ledger.DeleteTargets(ctx, work)
+	if err != nil {
+		return inLedger(err)
+	}
+	var out deleteOutput
+	for _, remove := range []func(prefix string) error{
+		func(prefix string) error { return d.manifests(ctx, prefix, &out) },
+		func(prefix string) error { return d.objects(ctx, prefix, &out) },
+	} {
+		for _, prefix := range targets.Prefixes {
+			if err := remove(prefix); err != nil {
+				return storeFailed(err)
+			}
+		}
+	}
+	for _, key := range targets.Objects {
+		if err := d.w.store.Abort(ctx, key); err != nil {
+			return storeFailed(fmt.Errorf("drop staged parts: %w", err))
+		}
+	}
+	d.w.passed("delete objects")
+	if err := d.w.ledger.FinishDelete(ctx, work.Lease); err != nil {
+		return inLedger(err)
+	}
+	d.w.passed("delete rows")
+	return river.RecordOutput(ctx, out)
+}
+
+// manifests removes what lies right below the prefix. Objects lie a provider
+// deeper.
+func (d *deleteWorker) manifests(ctx context.Context, prefix string, out *deleteOutput) error {
+	keys, err := d.list(ctx, prefix, func(key string) bool { return !strings.Contains(strings.TrimPrefix(key, prefix), "/") })
+	if err != nil {
+		return err
+	}
+	if err := d.remove(ctx, keys, "delete one manifest", out); err != nil {
+		return err
+	}
+	d.w.passed("delete manifest")
+	return nil
+}
+
+func (d *deleteWorker) objects(ctx context.Context, prefix string, out *deleteOutput) error {
+	keys, err := d.list(ctx, prefix, func(string) bool { return true })
+	if err != nil {
+		return err
+	}
+	return d.remove(ctx, keys, "delete one object", out)
+}
+
+// list reads the whole list before anything in it is removed: a store's pages
+// may shift. A backup has a few objects.
+func (d *deleteWorker) list(ctx context.Context, prefix string, want func(key string) bool) (keys []string, err error) {
+	for o, err := range d.w.store.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list objects: %w", err)
+		}
+		if want(o.Key) {
+			keys = append(keys, o.Key)
+		}
+	}
+	return keys, nil
+}
+
+func (d *deleteWorker) remove(ctx context.Context, keys []string, step string, out *deleteOutput) error {
+	for _, key := range keys {
+		if err := d.w.store.Delete(ctx, key); err != nil {
+			return fmt.Errorf("delete object: %w", err)
+		}
+		out.Objects++
+		d.w.passed(step)
+	}
+	return nil
+}
