@@ -62,6 +62,11 @@ type Config struct {
 	// hours.
 	MaxSkew time.Duration
 
+	// KeyLifetime is how long an idempotency key of a caller's own
+	// (StartParams.IdempotencyScope) stands for what it has started. Defaults to 24
+	// hours.
+	KeyLifetime time.Duration
+
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -87,6 +92,9 @@ func New(cfg *Config) (*Client, error) {
 	}
 	if c.cfg.MaxSkew == 0 {
 		c.cfg.MaxSkew = 24 * time.Hour
+	}
+	if c.cfg.KeyLifetime == 0 {
+		c.cfg.KeyLifetime = defaultKeyLifetime
 	}
 	if c.cfg.Logger == nil {
 		c.cfg.Logger = slog.Default()
@@ -119,6 +127,8 @@ func (c *Client) validate() error {
 	switch {
 	case c.cfg.MaxSkew < time.Minute:
 		return errors.New("MaxSkew must be at least 1 minute")
+	case c.cfg.KeyLifetime < time.Minute:
+		return errors.New("KeyLifetime must be at least 1 minute")
 	case c.cfg.MaxSize < 0:
 		return errors.New("MaxSize must not be negative")
 	case c.cfg.MaxRunningPerUser < 0:

@@ -36,7 +36,7 @@ func (l *Ledger) Adopt(ctx context.Context, jobID int64, jobCreatedAt time.Time,
 		if err := l.c.validateStart(&p); err != nil {
 			return err
 		}
-		b, _, err = l.c.insertBackup(ctx, tx, &p)
+		b, _, err = l.c.insertBackup(ctx, tx, &p, newID())
 		return err
 	})
 	if err != nil {

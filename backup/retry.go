@@ -33,6 +33,8 @@ func (ch *change) retry(ctx context.Context) error {
 		return &StateError{Verb: "retry", State: ch.b.State}
 	}
 	ch.canceling, ch.failure, ch.b.failures, ch.b.failedTasks = false, nil, 0, 0
+	// Another one may have become the active one of its user's site.
+	ch.last.Queue(ch.c.sql(`UPDATE {{schema}}.backup SET exclusive = false WHERE id = @id AND exclusive`), named{"id": ch.b.ID})
 	if err := ch.reopenOld(ctx); err != nil {
 		return err
 	}

@@ -39,6 +39,18 @@ type StartParams struct {
 	// one.
 	IdempotencyKey string
 
+	// IdempotencyScope says whose the key is, such as the name of the caller's
+	// credential; at most 255 bytes. With it, the key is that caller's alone, over
+	// all users and sites; it expires after Config.KeyLifetime; and a second call
+	// with the key and other parameters gives a *KeyReusedError. The key of a backup
+	// that is deleted, or of a call that gave an *ActiveError, can be used again.
+	// Empty: the key is the user's and site's, and doesn't expire.
+	IdempotencyScope string
+
+	// IfActive says what to do where the user's site has a backup that hasn't ended.
+	// Defaults to IfActiveStart.
+	IfActive IfActive
+
 	// MaxSize is the most bytes that the exports together may have. 0, or more than
 	// Config.MaxSize, means that one.
 	MaxSize int64
@@ -96,7 +108,7 @@ func (c *Client) startMany(ctx context.Context, tx pgx.Tx, ps []StartParams) ([]
 	bs := make([]*Backup, len(ps))
 	var fresh []*Backup
 	for _, i := range inKeyOrder(ps) {
-		b, made, err := c.insertBackup(ctx, tx, &ps[i])
+		b, made, err := c.startOne(ctx, tx, &ps[i])
 		if err != nil {
 			return nil, err
 		}
@@ -121,16 +133,31 @@ func inKeyOrder(ps []StartParams) []int {
 	return order
 }
 
-// insertBackup writes the row and its first event. Made is false where the
-// idempotency key belongs to a backup that exists.
-func (c *Client) insertBackup(ctx context.Context, tx pgx.Tx, p *StartParams) (b *Backup, made bool, err error) {
+// insertBackup writes the row and its first event. Made is false where a backup
+// that exists is what p asks for.
+func (c *Client) insertBackup(ctx context.Context, tx pgx.Tx, p *StartParams, id string) (b *Backup, made bool, err error) {
+	for range startTries {
+		if b, made, err = c.tryInsertBackup(ctx, tx, p, id); !errors.Is(err, ErrNotFound) {
+			return b, made, err
+		}
+	}
+	return nil, false, errStartRaced
+}
+
+// tryInsertBackup is insertBackup. It returns ErrNotFound where the backup that
+// was in the way is gone by now.
+func (c *Client) tryInsertBackup(ctx context.Context, tx pgx.Tx, p *StartParams, id string) (b *Backup, made bool, err error) {
 	data, err := json.Marshal(backupData{State: StatePending, UserID: p.UserID, SiteID: p.SiteID})
 	if err != nil {
 		return nil, false, fmt.Errorf("encode event: %w", err)
 	}
+	key := p.IdempotencyKey
+	if p.scoped() {
+		key = ""
+	}
 	args := named{
-		"id": newID(), "user": p.UserID, "site": p.SiteID, "providers": nilIfEmpty(p.Providers), "labels": labels(p.Labels),
-		"continue": p.ContinueOnFailure, "key": p.IdempotencyKey, "max_size": lower(p.MaxSize, c.cfg.MaxSize), "job": (*int64)(nil), "job_at": (*time.Time)(nil), "data": data,
+		"id": id, "exclusive": p.exclusive(), "user": p.UserID, "site": p.SiteID, "providers": nilIfEmpty(p.Providers), "labels": labels(p.Labels),
+		"continue": p.ContinueOnFailure, "key": key, "max_size": lower(p.MaxSize, c.cfg.MaxSize), "job": (*int64)(nil), "job_at": (*time.Time)(nil), "data": data,
 	}
 	if p.source != nil {
 		args["job"], args["job_at"] = &p.source.id, &p.source.createdAt
@@ -138,8 +165,8 @@ func (c *Client) insertBackup(ctx context.Context, tx pgx.Tx, p *StartParams) (b
 	rows, err := tx.Query(ctx, c.sql(`
 		WITH b AS (
 			INSERT INTO {{schema}}.backup (id, user_id, site_id, providers, labels, continue_on_failure, idempotency_key, max_size,
-				source_job_id, source_job_created_at, river_job_id, event_seq)
-			VALUES (@id, @user, @site, @providers, @labels, @continue, nullif(@key, ''), nullif(@max_size::bigint, 0), @job, @job_at, @job, 1)
+				source_job_id, source_job_created_at, river_job_id, exclusive, event_seq)
+			VALUES (@id, @user, @site, @providers, @labels, @continue, nullif(@key, ''), nullif(@max_size::bigint, 0), @job, @job_at, @job, @exclusive, 1)
 			ON CONFLICT DO NOTHING RETURNING *
 		), e AS (
 			INSERT INTO {{schema}}.backup_event (backup_id, seq, name, data) SELECT id, 1, 'UploadJobCreated', @data FROM b
@@ -166,12 +193,14 @@ func (c *Client) existing(ctx context.Context, tx pgx.Tx, p *StartParams) (*Back
 			return b, err
 		}
 	}
-	b, err := c.oneBackup(ctx, tx, "WHERE b.user_id = @user AND b.site_id = @site AND b.idempotency_key = @key",
-		named{"user": p.UserID, "site": p.SiteID, "key": p.IdempotencyKey})
-	if err != nil {
-		return nil, fmt.Errorf("find backup of idempotency key: %w", err)
+	if p.IdempotencyKey != "" && !p.scoped() {
+		b, err := c.oneBackup(ctx, tx, "WHERE b.user_id = @user AND b.site_id = @site AND b.idempotency_key = @key",
+			named{"user": p.UserID, "site": p.SiteID, "key": p.IdempotencyKey})
+		if !errors.Is(err, ErrNotFound) {
+			return b, err
+		}
 	}
-	return b, nil
+	return c.active(ctx, tx, p)
 }
 
 // adopted is the backup that the River job has made: ErrNotFound.

@@ -38,6 +38,9 @@ func (c *Client) validateStart(p *StartParams) error {
 	if len(p.IdempotencyKey) > maxIdempotencyKey || !printable(p.IdempotencyKey) {
 		return &FieldError{"idempotencyKey", "must have at most 255 bytes and no control characters"}
 	}
+	if err := p.validateOnce(); err != nil {
+		return err
+	}
 	if p.MaxSize < 0 {
 		return &FieldError{"sizeLimit", "must not be negative"}
 	}

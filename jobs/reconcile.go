@@ -30,6 +30,9 @@ func (r *reconcileWorker) Work(ctx context.Context, _ *river.Job[backup.Reconcil
 	if err != nil {
 		return err
 	}
+	if _, err := r.w.ledger.DropExpiredKeys(ctx, reconcileLimit); err != nil {
+		return err
+	}
 	if done != (backup.Reconciled{}) {
 		r.w.cfg.Logger.InfoContext(ctx, "reconciled", "requeued", done.Requeued, "canceled", done.Canceled, "admitted", done.Admitted)
 	}
