@@ -68,11 +68,11 @@ func TestLockOutlivesTheServersLimits(t *testing.T) {
 	t.Parallel()
 	db := envtest.EmptyDatabase(t)
 	pool := connect(t, db, 2, nil)
-	exec(t, pool, fmt.Sprintf(`ALTER DATABASE %q SET idle_in_transaction_session_timeout = '50ms'`, pool.Config().ConnConfig.Database))
+	exec(t, pool, fmt.Sprintf(`ALTER DATABASE %q SET idle_in_transaction_session_timeout = '1s'`, pool.Config().ConnConfig.Database))
 	slow := fstest.MapFS{
 		"sql/0001_slow.up.sql": {Data: fmt.Appendf(nil, `
 			DO $$ BEGIN
-				PERFORM pg_sleep(0.5);
+				PERFORM pg_sleep(2);
 				IF NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
 					AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 					AND (classid::bigint << 32 | objid::bigint) = %d) THEN
