@@ -27,6 +27,10 @@ type Backup struct {
 	HeldAt     *time.Time // since when a legal hold keeps it from being deleted; nil: none does
 	HoldReason string
 
+	VerifiedAt   *time.Time    // when a verification last found nothing wrong
+	CorruptAt    *time.Time    // when one last found damage; nil: none did, or a later one that read everything found nothing wrong
+	Verification *Verification // what the last one found; nil: there was none
+
 	ManifestKey string // the manifest's key in the store; empty unless the state is done
 
 	// Tasks are ordered by provider. List leaves them out.

@@ -65,6 +65,11 @@ func (l *Ledger) CancelByJob(ctx context.Context, backupID string, jobID int64) 
 				return err
 			}
 			return ch.cancelStray(ctx, stray{TaskID: task})
+		case StateDone:
+			if ch.b.Verifying() && ch.b.riverJobID != nil && *ch.b.riverJobID == jobID {
+				ch.abandonVerify()
+			}
+			return nil
 		default:
 			return nil
 		}

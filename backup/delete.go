@@ -53,6 +53,11 @@ func (ch *change) delete(ctx context.Context) error {
 	case b.HeldAt != nil:
 		return &HeldError{Since: *b.HeldAt, Reason: b.HoldReason}
 	}
+	if b.Verifying() {
+		if err := ch.cancelJob(ctx, b.riverJobID); err != nil {
+			return err
+		}
+	}
 	b.State, b.failures, ch.failure, ch.canceling = StateDeleting, 0, nil, false
 	ch.request()
 	return ch.insertStepJob(ctx, ch.c.deleteJob(b))

@@ -59,8 +59,8 @@ func (l *Ledger) FinishDelete(ctx context.Context, lease Lease) error {
 	})
 }
 
-// failRequested is FailStep of a deletion. The backup stays what it is; when no
-// further attempt follows, only asking again begins another.
+// failRequested is FailStep of a deletion or a verification. The backup stays what
+// it is; when no further attempt follows, only asking again begins another.
 func (l *Ledger) failRequested(ctx context.Context, w *StepWork, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
 	err = l.step(ctx, w.Lease, w.Backup.State, func(ch *change) error {
 		var since time.Duration
@@ -71,7 +71,12 @@ func (l *Ledger) failRequested(ctx context.Context, w *StepWork, cause *ClassErr
 		if cause.Class != ClassRetryAfter || out.Final {
 			ch.b.failures++
 		}
-		ch.failure = cause.Failure()
+		if ch.b.State == StateDone && out.Final {
+			return ch.endVerify(&Verification{Failure: cause.Failure()})
+		}
+		if ch.b.State == StateDeleting {
+			ch.failure = cause.Failure()
+		}
 		if out.Final {
 			ch.emit(EventUpdateBackup, "", backupData{State: ch.b.State, Failure: ch.failure})
 			ch.endRequest()

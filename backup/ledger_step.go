@@ -69,7 +69,7 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		}
 		b, err := l.c.oneBackup(ctx, tx, "WHERE b.id = @id FOR NO KEY UPDATE", named{"id": id})
 		if errors.Is(err, ErrNotFound) {
-			return &IdleError{Reason: "the backup is gone", Done: state == StateDeleting}
+			return &IdleError{Reason: "the backup is gone", Done: state == StateDeleting || state == StateDone}
 		}
 		if err != nil {
 			return err
@@ -191,7 +191,7 @@ func (c *Client) queueTaskRows(batch *pgx.Batch, tasks []*Task) {
 // FailStep records that a step failed, and ends the lease. If that was final the
 // backup is failed, or, where it is being deleted, stays so until somebody asks again.
 func (l *Ledger) FailStep(ctx context.Context, w *StepWork, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
-	if w.Backup.State == StateDeleting {
+	if w.Backup.State == StateDeleting || w.Backup.State == StateDone {
 		return l.failRequested(ctx, w, cause, p)
 	}
 	err = l.step(ctx, w.Lease, w.Backup.State, func(ch *change) error {

@@ -31,8 +31,9 @@ const openRows = `
 		CASE b.state WHEN 'pending' THEN 'backup' ELSE 'backup_seal' END AS kind
 	FROM {{schema}}.backup b WHERE b.state IN ('pending', 'sealing')
 	UNION ALL
-	SELECT b.id, NULL, b.id, b.river_job_id, b.lease_until, 'backup_id', NULL, 'backup_delete'
-	FROM {{schema}}.backup b WHERE b.state = 'deleting' AND b.requested_at IS NOT NULL
+	SELECT b.id, NULL, b.id, b.river_job_id, b.lease_until, 'backup_id', NULL,
+		CASE b.state WHEN 'deleting' THEN 'backup_delete' ELSE 'backup_verify' END
+	FROM {{schema}}.backup b WHERE b.state IN ('deleting', 'done') AND b.requested_at IS NOT NULL
 	UNION ALL
 	SELECT b.id, t.id, t.id, t.river_job_id, t.lease_until, 'task_id', NULL, 'backup_task_' || t.provider
 	FROM {{schema}}.backup b JOIN {{schema}}.backup_task t ON t.backup_id = b.id
@@ -112,6 +113,10 @@ func (ch *change) mend(ctx context.Context, s stray, done *Reconciled) error {
 			return ch.requeue(ctx, now)
 		}
 		done.Canceled++
+		if ch.b.State == StateDone {
+			ch.abandonVerify()
+			return nil
+		}
 		return ch.cancelStray(ctx, now)
 	}
 	return nil
@@ -142,6 +147,8 @@ func (ch *change) requeue(ctx context.Context, s stray) error {
 		return ch.insertPlanJob(ctx)
 	case ch.b.State == StateDeleting:
 		return ch.insertStepJob(ctx, ch.c.deleteJob(ch.b))
+	case ch.b.State == StateDone:
+		return ch.insertStepJob(ctx, ch.c.verifyJob(ch.b))
 	default:
 		return ch.insertStepJob(ctx, ch.c.sealJob(ch.b))
 	}

@@ -15,7 +15,7 @@ const LockWorkerID = `SELECT pg_try_advisory_lock(hashtextextended('sitebackup w
 
 // leasedBy selects what a worker holds a lease on.
 const leasedBy = `SELECT backup_id::text, id::text FROM {{schema}}.backup_task WHERE lease_worker = @worker AND lease_token IS NOT NULL
-	UNION ALL SELECT id::text, '' FROM {{schema}}.backup WHERE lease_worker = @worker AND lease_token IS NOT NULL AND state IN ('pending', 'sealing', 'deleting')`
+	UNION ALL SELECT id::text, '' FROM {{schema}}.backup WHERE lease_worker = @worker AND lease_token IS NOT NULL AND state IN ('pending', 'sealing', 'deleting', 'done')`
 
 // TakeBack ends the leases that an earlier process of the worker's name left
 // behind when it died, and gives each task a new River job, so that it goes on at

@@ -58,11 +58,15 @@ type Config struct {
 	// 0 sets no limit beside each provider's MaxWorkers.
 	MaxTasks int
 
-	// ControlWorkers is how many backups are planned or sealed at once. Defaults
-	// to 10.
+	// ControlWorkers is how many backups are planned, sealed or deleted at once.
+	// Defaults to 10.
 	ControlWorkers int
 
-	// StepAttempts is how often planning and sealing are attempted. Defaults to
+	// VerifyWorkers is how many backups are verified at once. Defaults to 2.
+	VerifyWorkers int
+
+	// StepAttempts is how often each of a backup's steps is attempted: planning,
+	// sealing, deleting, verifying. Defaults to
 	// 10.
 	StepAttempts int
 
@@ -92,6 +96,7 @@ func (c *Config) defaults(client *backup.Client) error {
 	c.JournalBytes = cmp.Or(c.JournalBytes, 64<<20)
 	c.JournalInterval = cmp.Or(c.JournalInterval, 2*time.Second)
 	c.ControlWorkers = cmp.Or(c.ControlWorkers, 10)
+	c.VerifyWorkers = cmp.Or(c.VerifyWorkers, 2)
 	c.StepAttempts = cmp.Or(c.StepAttempts, 10)
 	if c.Logger == nil {
 		c.Logger = client.Logger()
@@ -119,6 +124,8 @@ func (c *Config) validate() error {
 		return errors.New("MaxTasks must not be negative")
 	case c.ControlWorkers < 1 || c.ControlWorkers > 10_000:
 		return errors.New("ControlWorkers must be between 1 and 10,000")
+	case c.VerifyWorkers < 1 || c.VerifyWorkers > 10_000:
+		return errors.New("VerifyWorkers must be between 1 and 10,000")
 	case c.StepAttempts < 1:
 		return errors.New("StepAttempts must be at least 1")
 	}

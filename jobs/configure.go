@@ -43,6 +43,9 @@ func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &deleteWorker{base[deleteArgs]{w: w}}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(bundle, &verifyWorker{base[verifyArgs]{w: w}}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
 	if err := river.AddWorkerSafely(bundle, &reconcileWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
@@ -124,6 +127,7 @@ func (w *Workers) addQueues(rc *river.Config) {
 		}
 	}
 	add(backup.QueueControl, w.cfg.ControlWorkers)
+	add(backup.QueueVerify, w.cfg.VerifyWorkers)
 	if _, ok := rc.Queues[river.QueueDefault]; !ok {
 		// Other languages' clients insert there, and so may others: leave alone what
 		// isn't ours.

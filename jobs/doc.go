@@ -18,6 +18,8 @@
 //     itself.
 //   - backup_seal writes the manifest when every task is done.
 //   - backup_delete removes a backup: its manifest, its objects, its rows.
+//   - backup_verify reads a backup's copy and compares it with its manifest. It
+//     has a queue of its own, too.
 //   - backup_reconcile runs every minute and mends what was done to the other
 //     jobs behind the workers' backs.
 //

@@ -1,16 +1,25 @@
--- What the HTTP API's operations need: legal holds, deletion, and backups
--- that are started once. It only adds: the release before this one runs beside it.
+-- What the HTTP API's operations need: legal holds, deletion, backups that
+-- are started once, and verification. It only adds: the release before this one runs beside it.
 
 ALTER TABLE {{schema}}.backup
     ADD COLUMN held_at      timestamptz,
     ADD COLUMN hold_reason  text,
     ADD COLUMN requested_at timestamptz,
-    ADD COLUMN exclusive    boolean NOT NULL DEFAULT false;
+    ADD COLUMN exclusive    boolean NOT NULL DEFAULT false,
+    ADD COLUMN sample       double precision,
+    ADD COLUMN verified_at  timestamptz,
+    ADD COLUMN corrupt_at   timestamptz,
+    ADD COLUMN verification jsonb;
 
 COMMENT ON COLUMN {{schema}}.backup.held_at IS 'Since when a legal hold keeps it from being deleted; NULL: none does.';
 COMMENT ON COLUMN {{schema}}.backup.hold_reason IS 'Why it is held.';
-COMMENT ON COLUMN {{schema}}.backup.requested_at IS 'When its deletion was asked for; NULL: none is under way, or it was given up.';
+COMMENT ON COLUMN {{schema}}.backup.requested_at IS 'When its deletion or, of one that is done, its verification was asked for; NULL: none is under way, or it was given up.';
 COMMENT ON COLUMN {{schema}}.backup.exclusive IS 'Whether it was asked for with ifActive join or reject: one such backup of a user''s site is open at a time.';
+
+COMMENT ON COLUMN {{schema}}.backup.sample IS 'The share of each object''s parts that the verification which was asked for last reads.';
+COMMENT ON COLUMN {{schema}}.backup.verified_at IS 'When a verification last found nothing wrong.';
+COMMENT ON COLUMN {{schema}}.backup.corrupt_at IS 'When a verification last found it damaged; NULL: none did, or a later one that read everything found nothing wrong.';
+COMMENT ON COLUMN {{schema}}.backup.verification IS 'What the last verification found.';
 
 CREATE UNIQUE INDEX backup_exclusive ON {{schema}}.backup (user_id, site_id) WHERE exclusive AND state IN ('pending', 'running', 'sealing');
 
