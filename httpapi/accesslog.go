@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// withLog writes a line for each request: never a body, a header or a query,
+// withLog writes a line for each request, and counts it: never a body, a header or a query,
 // where secrets may be; of a credential its name. It turns a panic into an answer, since one bad request
 // must not take the process and its transfers along.
-func withLog(next http.Handler, log *slog.Logger) http.Handler {
+func withLog(next http.Handler, log *slog.Logger, m *metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
 		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, &note{}))
-		defer logRequest(rec, r, log, now())
+		defer logRequest(rec, r, log, m, now())
 		defer recoverRequest(rec, r, log)
 		next.ServeHTTP(rec, r)
 		if rec.status == 0 {
@@ -33,10 +33,12 @@ func level(r *http.Request, status int) slog.Level {
 	return slog.LevelInfo
 }
 
-func logRequest(rec *recorder, r *http.Request, log *slog.Logger, began time.Time) {
+func logRequest(rec *recorder, r *http.Request, log *slog.Logger, m *metrics, began time.Time) {
+	n, took := noteOf(r.Context()), now().Sub(began)
+	m.observe(n, rec.status, took)
 	log.LogAttrs(r.Context(), level(r, rec.status), "request",
-		slog.String("requestId", RequestID(r.Context())), slog.String("caller", noteOf(r.Context()).caller), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", now().Sub(began)),
+		slog.String("requestId", RequestID(r.Context())), slog.String("caller", n.caller), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took),
 		slog.String("remote", r.RemoteAddr))
 }
 

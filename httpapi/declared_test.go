@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +24,7 @@ import (
 // describe is the OpenAPI description that every server here has.
 var describe = sync.OnceValues(func() (openAPI, error) {
 	var doc openAPI
-	client, err := backup.New(&backup.Config{})
+	client, err := backup.New(&backup.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return doc, err
 	}

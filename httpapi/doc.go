@@ -29,6 +29,14 @@
 //
 // The OpenAPI description, its page and the probes are for everybody.
 //
+// # Metrics
+//
+// /metrics has, in the form of Prometheus, how long requests took by operation and
+// status, backups and tasks by state, the bytes stored, River's jobs by queue and
+// state, and what the process uses. Where credentials are asked for it wants a
+// bearer token with the scope read that is for all tenants. Backups are counted at
+// most every 15 seconds, whoever asks, and more rarely where that takes long.
+//
 // # Errors
 //
 // Whatever goes wrong is answered by a problem document (RFC 9457) of media type

@@ -50,7 +50,7 @@ func serveDocs(mux *http.ServeMux) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", file, err)
 		}
-		mux.HandleFunc("GET "+url, a.serve)
+		mux.Handle("GET "+url, noted("docs", http.HandlerFunc(a.serve)))
 	}
 	return nil
 }
@@ -80,7 +80,6 @@ func readAsset(file string) (*asset, error) {
 }
 
 func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
-	noteOf(r.Context()).operation = "docs"
 	h := w.Header()
 	h.Set("Content-Type", a.contentType)
 	h.Set("Content-Security-Policy", docsPolicy)

@@ -15,10 +15,11 @@ const description = `Asks for backups of a user's site and tells how they stand.
 Errors are problem documents (RFC 9457). Programs should look at their member "code", which is stable.`
 
 // NewHandler returns a handler of the whole API: the operations, their OpenAPI
-// 3.1 description at /openapi.json and /openapi.yaml, a page that shows it at /docs,
-// which needs nothing from another host, and /healthz (the process answers) and /readyz (the database is reachable and migrated, and the
-// destination usable). Who may use the operations is up to [Options.Authorize];
-// the description, its page and the probes are for everybody.
+// 3.1 description at /openapi.json and /openapi.yaml, a page that shows it at
+// /docs, which needs nothing from another host, /healthz (the process answers),
+// /readyz (the database is reachable and migrated, and the destination usable)
+// and /metrics for a Prometheus. Who may use the operations and the metrics is up
+// to [Options.Authorize]; the rest is for everybody.
 func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	o := opts.withDefaults(client.Logger())
 	mux := http.NewServeMux()
@@ -31,13 +32,23 @@ func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	if err := serveDocs(mux); err != nil {
 		return nil, err
 	}
-	h := &health{client: client, log: o.Logger}
-	mux.HandleFunc("GET "+healthPath, h.alive)
-	mux.HandleFunc("GET "+readyPath, h.ready)
+	h := newHealth(client, o.Logger)
+	m := newMetrics(client, o.Logger)
+	mux.Handle("GET "+healthPath, noted("health", http.HandlerFunc(h.alive)))
+	mux.Handle("GET "+readyPath, noted("ready", http.HandlerFunc(h.ready)))
+	mux.Handle("GET "+metricsPath, noted("metrics", m.handler(a.guard, o.Logger)))
 	for pattern, handler := range o.Handlers {
 		mux.Handle(pattern, a.guarded(pattern, handler, &o))
 	}
-	return withRequestID(withLog(withHosts(withFallback(mux), o.Hosts), o.Logger)), nil
+	return withRequestID(withLog(withHosts(withFallback(mux), o.Hosts), o.Logger, m)), nil
+}
+
+// noted serves what is none of huma's operations under a name of its own.
+func noted(operation string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noteOf(r.Context()).operation = operation
+		next.ServeHTTP(w, r)
+	})
 }
 
 // humaConfig leaves out what huma would serve itself: its documentation page
@@ -68,10 +79,10 @@ func serveDescription(mux *http.ServeMux, to huma.API) error {
 		return fmt.Errorf("encode openapi.yaml: %w", err)
 	}
 	serve := func(path, contentType string, data []byte) {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+		mux.Handle("GET "+path, noted("openapi", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
 			_, _ = w.Write(data) // the client has gone if it fails
-		})
+		})))
 	}
 	serve("/openapi.json", jsonContentType, asJSON)
 	serve("/openapi.yaml", "application/yaml", asYAML)

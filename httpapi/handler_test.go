@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -118,50 +117,6 @@ func TestHandlersSeeDeadlinesAndFlushing(t *testing.T) {
 	a := b.get(t, "/ui")
 	require.Contains(t, []int{301, 307}, a.StatusCode)
 	require.Equal(t, "/ui/", a.Header.Get("Location"))
-}
-
-func TestHealth(t *testing.T) {
-	t.Parallel()
-	type ready struct {
-		Status string
-		Checks map[string]string
-	}
-	var checks int
-	var failing error
-	store := checkedStore{check: func(context.Context) error { checks++; return failing }}
-
-	t.Run("ready", func(t *testing.T) {
-		b := setup(t, settings{store: store})
-		for range 3 {
-			a := b.get(t, "/readyz")
-			require.Equal(t, http.StatusOK, a.StatusCode)
-			require.Equal(t, ready{"ready", map[string]string{"database": "ok", "store": "ok"}}, decode[ready](t, a))
-		}
-		require.Equal(t, 1, checks, "the store is asked once in a while only")
-		require.NotContains(t, b.log.String(), "level=INFO msg=request")
-	})
-	t.Run("store", func(t *testing.T) {
-		failing = context.DeadlineExceeded
-		b := setup(t, settings{store: store})
-		a := b.get(t, "/readyz")
-		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
-		require.Equal(t, ready{"unavailable", map[string]string{"database": "ok", "store": "failed"}}, decode[ready](t, a))
-		require.Equal(t, http.StatusOK, b.get(t, "/healthz").StatusCode)
-	})
-	t.Run("migrations", func(t *testing.T) {
-		b := setup(t, settings{raw: true})
-		a := b.get(t, "/readyz")
-		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
-		require.Contains(t, b.log.String(), "backupd migrate up")
-	})
-	t.Run("database", func(t *testing.T) {
-		b := setup(t, settings{pool: unreachable(t)})
-		a := b.get(t, "/readyz")
-		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
-		require.Equal(t, "5", a.Header.Get("Retry-After"))
-		require.Equal(t, ready{"unavailable", map[string]string{"database": "failed"}}, decode[ready](t, a))
-		require.Equal(t, http.StatusOK, b.get(t, "/healthz").StatusCode)
-	})
 }
 
 func TestHosts(t *testing.T) {

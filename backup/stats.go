@@ -1,0 +1,73 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Stats are counts over all backups, for an operator's monitoring.
+type Stats struct {
+	Backups     map[State]int64     // has every state
+	Tasks       map[TaskState]int64 // has every state
+	StoredBytes int64               // of all objects of done tasks
+	Jobs        []JobCount          // ordered by queue and state
+}
+
+// JobCount is how many River jobs of a state a queue of ours has, or the queue
+// "default". Jobs that have ended are not counted: River prunes them.
+type JobCount struct {
+	Queue string
+	State string // "available", "pending", "retryable", "running" or "scheduled"
+	Jobs  int64
+}
+
+// Stats counts backups, tasks and jobs as of one instant. It reads every row of
+// the first two: call it every few seconds at most, and with a deadline.
+func (c *Client) Stats(ctx context.Context) (*Stats, error) {
+	if c.cfg.Pool == nil {
+		return nil, errNoPool
+	}
+	s := &Stats{
+		Backups: map[State]int64{
+			StatePending: 0, StateRunning: 0, StateSealing: 0, StateDone: 0, StateFailed: 0, StateCanceled: 0, StateDeleting: 0,
+		},
+		Tasks: map[TaskState]int64{
+			TaskPending: 0, TaskRunning: 0, TaskCommitting: 0, TaskDone: 0, TaskFailed: 0, TaskCanceled: 0,
+		},
+	}
+	rows, err := c.cfg.Pool.Query(ctx, c.sql(statsQuery))
+	if err != nil {
+		return nil, fmt.Errorf("count backups: %w", err)
+	}
+	var what, state, queue string
+	var count, size int64
+	_, err = pgx.ForEachRow(rows, []any{&what, &state, &queue, &count, &size}, func() error {
+		switch what {
+		case "backup":
+			s.Backups[State(state)] = count
+		case "task":
+			s.Tasks[TaskState(state)] = count
+			s.StoredBytes += size
+		default:
+			s.Jobs = append(s.Jobs, JobCount{Queue: queue, State: state, Jobs: count})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count backups: %w", err)
+	}
+	return s, nil
+}
+
+const statsQuery = `
+	SELECT 'backup', state, '' AS queue, count(*), 0::bigint FROM {{schema}}.backup GROUP BY state
+	UNION ALL
+	SELECT 'task', state, '', count(*), coalesce(sum(size) FILTER (WHERE state = 'done'), 0)::bigint FROM {{schema}}.backup_task GROUP BY state
+	UNION ALL
+	SELECT 'job', state::text, queue, count(*), 0 FROM {{schema}}.river_job
+		WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+			AND (queue IN ('` + QueueControl + `', 'default') OR starts_with(queue, '` + QueueTaskPrefix + `'))
+		GROUP BY state, queue
+	ORDER BY 3, 2`

@@ -1,0 +1,156 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+const metricsPath = "/metrics"
+
+// metrics are what a server tells a Prometheus of itself. Labels have values from
+// short lists only: no ids, no paths, no names of callers.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+}
+
+func newMetrics(client *backup.Client, log *slog.Logger) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry(), requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "sitebackup_http_request_duration_seconds", Help: "Time from a request to the end of its answer.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+	}, []string{"operation", "status"})}
+	m.registry.MustRegister(m.requests, newStatsCollector(client, log),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// observe counts a request that was answered.
+func (m *metrics) observe(n *note, status int, took time.Duration) {
+	m.requests.WithLabelValues(cmp.Or(n.operation, "other"), strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// handler serves them to callers with the scope read who may see all tenants: the
+// counts are over all.
+func (m *metrics) handler(g *guard, log *slog.Logger) http.Handler {
+	serve := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, problem := g.admit(r, ScopeRead)
+		if problem == nil && !caller.unlimited() {
+			problem = g.forbidden(0, "The metrics are of all tenants, and this credential is for some.")
+		}
+		if problem != nil {
+			problem.write(w, r)
+			return
+		}
+		serve.ServeHTTP(w, r)
+	})
+}
+
+const (
+	// statsPatience bounds counting, and a scrape with it. statsFor is how long a
+	// count stands at least; one that took long stands statsShare times that, so
+	// that counting never keeps the database busy.
+	statsPatience = 5 * time.Second
+	statsFor      = 15 * time.Second
+	statsShare    = 20
+)
+
+// statsCollector gives the counts of package backup.
+type statsCollector struct {
+	count func(context.Context) (*backup.Stats, error)
+	log   *slog.Logger
+
+	turn  chan struct{} // holds a value while nobody counts; guards what follows
+	last  *backup.Stats // nil before the first count
+	at    time.Time     // of last
+	next  time.Time     // when to count again
+	up    float64       // whether the latest count worked
+	descs statsDescs
+}
+
+type statsDescs struct{ up, age, backups, tasks, bytes, jobs *prometheus.Desc }
+
+func newStatsCollector(client *backup.Client, log *slog.Logger) *statsCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("sitebackup_"+name, help, labels, nil)
+	}
+	c := &statsCollector{count: client.Stats, log: log, turn: make(chan struct{}, 1), descs: statsDescs{
+		up:      desc("stats_up", "Whether the latest count of backups, tasks and jobs worked; without it the ones before stand."),
+		age:     desc("stats_age_seconds", "Time since they were counted."),
+		backups: desc("backups", "Backups by state.", "state"),
+		tasks:   desc("tasks", "Tasks by state.", "state"),
+		bytes:   desc("stored_bytes", "Bytes of all objects of done tasks."),
+		jobs:    desc("river_jobs", "River jobs that have not ended, by queue and state.", "queue", "state"),
+	}}
+	c.turn <- struct{}{}
+	return c
+}
+
+// Describe names the metrics.
+func (c *statsCollector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.descs.up, c.descs.age, c.descs.backups, c.descs.tasks, c.descs.bytes, c.descs.jobs} {
+		to <- d
+	}
+}
+
+// Collect counts, unless the last count still stands. Scrapes that come meanwhile
+// wait for it, as long as one count may take.
+func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), statsPatience)
+	defer cancel()
+	select {
+	case <-c.turn:
+	case <-ctx.Done():
+		return // without these metrics
+	}
+	c.refresh(ctx)
+	last, up, at := c.last, c.up, c.at
+	c.turn <- struct{}{}
+
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(c.descs.up, up)
+	if last == nil {
+		return
+	}
+	gauge(c.descs.age, now().Sub(at).Seconds())
+	gauge(c.descs.bytes, float64(last.StoredBytes))
+	for state, n := range last.Backups {
+		gauge(c.descs.backups, float64(n), string(state))
+	}
+	for state, n := range last.Tasks {
+		gauge(c.descs.tasks, float64(n), string(state))
+	}
+	for _, j := range last.Jobs {
+		gauge(c.descs.jobs, float64(j.Jobs), j.Queue, j.State)
+	}
+}
+
+func (c *statsCollector) refresh(ctx context.Context) {
+	began := now()
+	if began.Before(c.next) {
+		return
+	}
+	stats, err := c.count(ctx)
+	took := now().Sub(began)
+	c.next = began.Add(max(statsFor, statsShare*took))
+	if err != nil {
+		c.up = 0
+		c.log.WarnContext(ctx, "backups could not be counted for the metrics", slog.Any("error", err))
+		return
+	}
+	c.last, c.at, c.up = stats, began, 1
+}
