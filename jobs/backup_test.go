@@ -13,6 +13,7 @@ import (
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
 	"github.com/sitebackup/sitebackup/examples/mockapi/export"
+	"github.com/sitebackup/sitebackup/internal/envtest"
 )
 
 func siteAndDB(size int64) []export.Options {
@@ -46,10 +47,7 @@ func TestBackup(t *testing.T) {
 
 // Tasks that finish at once never leave a backup open.
 func TestManyBackups(t *testing.T) {
-	n := 1000
-	if testing.Short() {
-		n = 100
-	}
+	n := envtest.Count(300, 1000)
 	b := setup(t, setupOptions{config: func(c *backup.Config) {
 		for _, name := range []string{"one", "two", "three"} {
 			c.Providers = append(c.Providers, backup.ProviderConfig{Name: name, Provider: tiny{}, MaxWorkers: 16})

@@ -49,6 +49,9 @@ func (s *saved) restore() {
 	require.NoError(s, err)
 	statements := []string{"SET LOCAL session_replication_role = replica", "TRUNCATE {" + strings.Join(s.tables, "}, {") + "}"}
 	for _, t := range s.tables {
+		if t == "river_leader" { // its term would be over in a real one, or the row not there: the table is unlogged
+			continue
+		}
 		statements = append(statements, "INSERT INTO {"+t+"} SELECT * FROM {saved_"+t+"}")
 	}
 	for _, statement := range statements {
