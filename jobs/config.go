@@ -50,12 +50,15 @@ type Config struct {
 
 	// JournalBytes and JournalInterval say how much a crash may take: the journal
 	// is written when so many bytes are stored or so much time has passed,
-	// whichever is first. Default to 64 MiB and 2 seconds.
+	// whichever is first. A source that is ahead of it by JournalBytes and the
+	// parts in flight isn't read on until it has followed. Default to 64 MiB and 2
+	// seconds.
 	JournalBytes    int64
 	JournalInterval time.Duration
 
 	// MaxTasks is how many tasks, of whatever providers, the process runs at once;
-	// 0 sets no limit beside each provider's MaxWorkers.
+	// 0 sets no limit beside each provider's MaxWorkers. Those that wait for room go
+	// by the priority of their River jobs.
 	MaxTasks int
 
 	// ControlWorkers is how many backups are planned, sealed or deleted at once.
