@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // kind is what a worker does.
@@ -31,6 +30,9 @@ func (k *kind) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// sends reports whether the kind sends parts to the store.
+func (k kind) sends() bool { return k != kindDiscard && k != kindFile && k != kindSHA256 }
+
 // title is what the tables say.
 func (k kind) title() string {
 	return map[kind]string{
@@ -51,9 +53,10 @@ const (
 	networkPlain network = "plain"
 	networkTLS   network = "tls"
 	networkSlow  network = "delay"
+	networkFar   network = "distant" // with as many parts at a time as suit a distant store
 )
 
-var networks = []network{networkPlain, networkTLS, networkSlow}
+var networks = []network{networkPlain, networkTLS, networkSlow, networkFar}
 
 // UnmarshalText reads a network.
 func (n *network) UnmarshalText(text []byte) error {
@@ -64,15 +67,26 @@ func (n *network) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (n network) title(delay time.Duration) string {
+// title is what the tables say.
+func (c *runCmd) title(n network) string {
 	switch n {
 	case networkTLS:
 		return "TLS"
 	case networkSlow:
-		return "HTTP, +" + delay.String()
+		return "HTTP, +" + c.Delay.String()
+	case networkFar:
+		return fmt.Sprintf("HTTP, +%s, %d parts", c.Delay, c.Distant)
 	default:
 		return "HTTP"
 	}
+}
+
+// concurrency is how many parts are sent at once.
+func (c *runCmd) concurrency(n network) int {
+	if n == networkFar {
+		return c.Distant
+	}
+	return c.Concurrency
 }
 
 func join[T ~string](values []T) string {

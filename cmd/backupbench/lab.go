@@ -30,6 +30,8 @@ type lab struct {
 	err     io.Writer
 	results *results
 
+	rcloneStart time.Duration // what rclone takes to do nothing
+
 	cert     string
 	servers  map[network]*pair
 	postgres *env.Postgres // nil if it was there before
@@ -57,7 +59,7 @@ func (l *lab) open(ctx context.Context) error {
 		switch n {
 		case networkTLS:
 			args = []string{"--cert", l.cert}
-		case networkSlow:
+		case networkSlow, networkFar:
 			args = []string{"--delay", l.cmd.Delay.String()}
 		case networkPlain:
 		}
@@ -69,6 +71,11 @@ func (l *lab) open(ctx context.Context) error {
 			args = append(args, "--checksum")
 		}
 		if p.sink, err = startServer(ctx, l.err, append([]string{"sink"}, args...)...); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(l.cmd.Only, kindRclone) {
+		if err := l.startRclone(ctx); err != nil {
 			return err
 		}
 	}
@@ -152,11 +159,11 @@ func (l *lab) run(ctx context.Context, it item, round int) error {
 	if err != nil {
 		return err
 	}
-	if p != nil && it.kind != kindDiscard && it.kind != kindFile {
+	if p != nil && it.kind.sends() {
 		p.expected += int64(it.size)
 	}
-	fmt.Fprintf(l.err, "run %d: %s %s %s: %.2f s, CPU %.2f s, process %.2f s, %d MiB\n", round+1, it.size, it.network, it.kind,
-		s.Wall.Seconds(), s.CPU.Seconds(), s.processCPU.Seconds(), s.Peak>>20)
+	fmt.Fprintf(l.err, "run %d: %s %s %s: %.2f s, CPU %.2f s; process %.2f s, CPU %.2f s, %d MiB\n", round+1, it.size, it.network, it.kind,
+		s.Wall.Seconds(), s.CPU.Seconds(), s.processWall.Seconds(), s.processCPU.Seconds(), s.Peak>>20)
 	return l.results.add(it, s)
 }
 
@@ -164,7 +171,7 @@ func (l *lab) run(ctx context.Context, it item, round int) error {
 func (l *lab) worker(ctx context.Context, it item, source, sink, name, profile string) (sample, error) {
 	args := []string{
 		"worker", "--kind", string(it.kind), "--source", source, "--sink", sink, "--dir", l.dir, "--name", name,
-		"--size", it.size.argument(), "--part", l.cmd.Part.argument(), "--concurrency", strconv.Itoa(l.cmd.Concurrency),
+		"--size", it.size.argument(), "--part", l.cmd.Part.argument(), "--concurrency", strconv.Itoa(l.cmd.concurrency(it.network)),
 	}
 	if it.network == networkTLS {
 		args = append(args, "--cert", l.cert)

@@ -43,14 +43,16 @@ func TestRun(t *testing.T) {
 		`– +\| 9 MiB \| SHA-256 alone, in memory`,
 		`HTTP +\| 2 MiB \| read only \(io.Discard\)`,
 		`TLS +\| 9 MiB \| local file, no fsync`,
-		`HTTP, \+1ms \| 9 MiB \| unhashed upload`,
+		`HTTP, \+1ms +\| 9 MiB \| unhashed upload`,
 		`TLS +\| 2 MiB \| \*\*engine\*\* \(blob.Stage, Commit\)`,
-		`HTTP, \+1ms \| 9 MiB \| \*\*whole River task\*\*`,
+		`HTTP, \+1ms +\| 9 MiB \| \*\*whole River task\*\*`,
+		`HTTP, \+1ms, 8 parts \| 9 MiB \| \*\*whole River task\*\*`,
 	} {
 		require.Regexp(t, `(?m)^\| `+row+` +\| +\d+ \| +\d+ \| +\d+\.\d\d \| +\d+\.\d\d \| +\d+\.\d\d \| +[1-9]\d* \|$`, out)
 	}
 	require.Regexp(t, `(?m)^\| CPU of task / \(unhashed \+ SHA-256\), TLS, 9 MiB +\| `, out)
 	require.Regexp(t, `(?m)^\| memory of engine's process, HTTP, 2 MiB +\| +\d+ MiB \|  80 MiB \| +yes \|$`, out)
+	require.NotRegexp(t, `8 parts \| . MiB \| read only|memory of.*8 parts`, out)
 	require.FileExists(t, filepath.Join(profiles, "engine-plain-9437184-0.pprof"))
 
 	var left int
@@ -66,9 +68,10 @@ func TestCommandLine(t *testing.T) {
 	for args, want := range map[string]string{
 		"--size 0":                       "must be a size such as 512MiB",
 		"--only azcopy":                  "must be one of discard, file, sha256",
-		"--network slow":                 "must be one of plain, tls, delay",
+		"--network slow":                 "must be one of plain, tls, delay, distant",
 		"--runs 0":                       "--runs must be at least 1",
 		"--concurrency 0":                "--concurrency must be at least 1",
+		"--distant 0":                    "--distant must be at least 1",
 		"--part 1KiB":                    "--part must be at least 64KiB",
 		"--only rclone --rclone /no/way": "no such file",
 	} {
@@ -117,14 +120,14 @@ func TestTargets(t *testing.T) {
 		got[target.what] = verdict{target.value, target.met(), target.gated}
 	}
 	require.Equal(t, map[string]verdict{
-		"CPU of engine / (unhashed + SHA-256), HTTP, 1 GiB": {1, true, true},
-		"CPU of task / (unhashed + SHA-256), HTTP, 1 GiB":   {1.5, false, true},
-		"CPU of engine's process / rclone's, HTTP, 1 GiB":   {0.25, true, true},
-		"CPU of task's process / rclone's, HTTP, 1 GiB":     {0.375, true, true},
-		"time of engine's process / rclone's, HTTP, 1 GiB":  {0.25, true, false},
-		"time of task's process / rclone's, HTTP, 1 GiB":    {0.375, true, false},
-		"memory of engine's process, HTTP, 1 GiB":           {81, false, true},
-		"memory of task's process, HTTP, 1 GiB":             {80, true, true},
+		"CPU of engine / (unhashed + SHA-256), HTTP, 1 GiB":      {1, true, true},
+		"CPU of task / (unhashed + SHA-256), HTTP, 1 GiB":        {1.5, false, true},
+		"CPU of engine's process / rclone's, HTTP, 1 GiB":        {0.25, true, true},
+		"CPU of task's process / rclone's, HTTP, 1 GiB":          {0.375, true, true},
+		"time of engine's process / rclone's, HTTP, 1 GiB":       {0.25, true, false},
+		"time of task / rclone's without its start, HTTP, 1 GiB": {0.375, true, false},
+		"memory of engine's process, HTTP, 1 GiB":                {81, false, true},
+		"memory of task's process, HTTP, 1 GiB":                  {80, true, true},
 	}, got)
 }
 

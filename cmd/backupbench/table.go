@@ -34,7 +34,7 @@ func (c *runCmd) table(r *results) string {
 		done[it] = true
 		where := "–"
 		if it.network != "" {
-			where = it.network.title(c.Delay)
+			where = c.title(it.network)
 		}
 		rate := func(d time.Duration) string { return fmt.Sprintf("%.0f", float64(it.size)/1e6/max(d.Seconds(), 1e-9)) }
 		perGiB := func(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*gib/float64(it.size)) }
