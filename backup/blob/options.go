@@ -51,13 +51,11 @@ type UploadOptions struct {
 
 	// Journal is called with what is safely staged and hashed without a gap. Its
 	// Parts are only those that no call before has had. Calls never overlap, and
-	// a slow one holds up the stream only when
-	// JournalBytes and a window of buffers wait for it, which is
-	// what a crash can take. It is called when JournalBytes
-	// more are safe, or JournalInterval has passed since the last call and
-	// something is new; and once more when Stage ends with an error, so that
-	// nothing staged is lost. Not at the end of a whole stream: Content has it
-	// all.
+	// a slow one holds up the stream only when JournalBytes and a window of buffers
+	// wait for it, which is what a crash can take. It is called when JournalBytes
+	// more are safe, or JournalInterval has passed since the last call and something
+	// is new; and once more when Stage ends with an error, so that nothing staged is
+	// lost. Not at the end of a whole stream: Content has it all.
 	//
 	// Its error ends the upload, and Journal isn't called again. Its ctx outlives
 	// that of Stage: by 5 seconds after the upload has failed or was canceled.
