@@ -30,7 +30,7 @@ func (c *Cursor) String() string {
 	if err != nil {
 		return ""
 	}
-	b := binary.BigEndian.AppendUint64(nil, uint64(c.CreatedAt.UnixMicro())) //nolint:gosec // the same 64 bits
+	b := binary.BigEndian.AppendUint64(nil, uint64(c.CreatedAt.UnixMicro()))
 	return cursorEncoding.EncodeToString(append(b, id[:]...))
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
@@ -232,7 +231,7 @@ func TestStartBehindRollback(t *testing.T) {
 				}
 				close(made)
 			}()
-			waitForLock(t, b.ctx, b.pool, b.schema)
+			b.waitForLock()
 			require.NoError(t, tx.Rollback(b.ctx))
 			id := <-made
 			require.NotEmpty(t, id)
@@ -242,16 +241,17 @@ func TestStartBehindRollback(t *testing.T) {
 	}
 }
 
-// waitForLock waits until somebody waits for a lock with a statement on schema.
-func waitForLock(t *testing.T, ctx context.Context, pool *pgxpool.Pool, schema string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+// waitForLock waits until somebody waits for a lock with a statement on the
+// schema.
+func (b *bundle) waitForLock() {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for waiting := false; !waiting; {
 		<-tick.C
-		require.NoError(t, pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%')`, schema).Scan(&waiting))
+		require.NoError(b, b.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%')`, b.schema).Scan(&waiting))
 	}
 }
 

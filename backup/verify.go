@@ -29,7 +29,7 @@ func readManifest(ctx context.Context, store blob.Store, key string) (data []byt
 		return nil, fmt.Errorf("open manifest %q: %w", key, err)
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	if data, err = io.ReadAll(io.LimitReader(body, maxManifest)); err != nil {
+	if data, err = io.ReadAll(io.LimitReader(body, maxManifest)); err != nil { //nolint:forbidigo // bounded, and compared as a whole
 		return nil, fmt.Errorf("read manifest %q: %w", key, err)
 	}
 	return data, nil
