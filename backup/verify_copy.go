@@ -118,8 +118,9 @@ func (v *Verification) belongs(key string, m *Manifest) {
 		v.bad(key, CorruptManifest, "that of backup "+got, "that of backup "+m.BackupID)
 	}
 	for i := range m.Objects {
-		if o := &m.Objects[i]; !strings.HasPrefix(o.Key, dir+"/") {
-			v.bad(key, CorruptManifest, "objects below "+dir, o.Key)
+		// They may be below another Config.Prefix than the manifest is.
+		if o := &m.Objects[i]; !strings.Contains("/"+o.Key, "/"+m.BackupID+"/") {
+			v.bad(key, CorruptManifest, "objects of backup "+m.BackupID, o.Key)
 			break
 		}
 	}

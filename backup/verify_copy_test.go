@@ -147,7 +147,18 @@ func TestVerifyCopy(t *testing.T) {
 		"an object missing": {func(c *copies) { require.NoError(c, c.store.Delete(c.Context(), annSite)) },
 			[]problem{{"site", annSite, nil, backup.CorruptMissing}}, ""},
 		"another tenant's manifest": {func(c *copies) { c.swap(annBackup, bobBackup) },
-			[]problem{{"", annBackup, nil, backup.CorruptManifest}, {"", annBackup, nil, backup.CorruptManifest}}, "untrusted"},
+			[]problem{{"", annBackup, nil, backup.CorruptManifest}}, "untrusted"},
+		"another tenant's objects in the manifest": {func(c *copies) {
+			m, other := c.manifest(annBackup), c.manifest(bobBackup)
+			m.Objects = other.Objects
+			c.write(annBackup, c.encode(m))
+		}, []problem{{"", annBackup, nil, backup.CorruptManifest}}, "untrusted"},
+		"objects below another prefix": {func(c *copies) {
+			m := c.manifest(annBackup)
+			m.Objects[1].Key = "old/" + annSite
+			c.write(m.Objects[1].Key, c.read(annSite))
+			c.write(annBackup, c.encode(m))
+		}, nil, "untrusted"},
 		"another tenant's manifest, seen from the rows": {func(c *copies) { c.swap(annBackup, bobBackup) },
 			[]problem{{"", annBackup, nil, backup.CorruptManifest}}, "trusted"},
 		"another SHA-256": {func(c *copies) {
