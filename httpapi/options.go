@@ -16,9 +16,10 @@ type Options struct {
 
 	// Authorize finds out who sent a request: see [Tokens.Authorize]. The request
 	// has no body. The error [ErrUnauthenticated] is answered 401, a [*Problem] as it
-	// says, and any other 500, or 503 where the database is away. It may be called by
-	// many goroutines at once. Defaults to nil: nobody is asked, and everybody who
-	// reaches the server may do everything.
+	// says, and any other 500, or 503 where the database is away; that is logged, so
+	// it must not quote the credential. It may be called by many goroutines at once.
+	// Defaults to nil: nobody is asked, and everybody who reaches the server may do
+	// everything.
 	Authorize func(*http.Request) (*Caller, error)
 
 	// AuthorizeHandlers is Authorize for Handlers, which people open in a browser:

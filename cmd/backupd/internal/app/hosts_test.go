@@ -1,0 +1,27 @@
+package app
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+)
+
+// Names are checked where being on this machine is the only credential.
+func TestAllowedHosts(t *testing.T) {
+	t.Parallel()
+	f := &config.File{Server: config.Server{BaseURL: "https://backup.example.com"}}
+	loopback, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = loopback.Close() })
+	everywhere, err := net.Listen("tcp", "0.0.0.0:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = everywhere.Close() })
+
+	require.Equal(t, []string{"localhost", "backup.example.com"}, allowedHosts(loopback, f))
+	require.Empty(t, allowedHosts(everywhere, f))
+	f.API.Tokens = []config.Token{{}}
+	require.Empty(t, allowedHosts(loopback, f))
+}
