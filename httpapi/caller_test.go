@@ -69,7 +69,7 @@ func TestUnauthenticated(t *testing.T) {
 	}
 	const none, invalid = `Bearer realm="backup"`, `Bearer realm="backup", error="invalid_token"`
 	for header, challenge := range map[string]string{
-		"": none, "Bearer": invalid, "Bearer ": invalid, token: invalid, "Token " + token: invalid, "Bearer " + token + "x": invalid,
+		"": none, "Bearer": invalid, "Bearer" + " ": invalid, token: invalid, "Token " + token: invalid, "Bearer " + token + "x": invalid,
 		"Bearer " + token[:len(token)-1]: invalid, "Bearer " + strings.ToUpper(token): invalid, "Bearer " + httpapi.HashToken(token): invalid,
 		// A browser sends this by itself: the API must not take it.
 		basic("n", token): invalid,
@@ -208,7 +208,7 @@ func TestHandlersAskForCredentials(t *testing.T) {
 	options, secrets := authorize(t, httpapi.Token{Name: "viewer", Scopes: httpapi.ScopeRead}, httpapi.Token{Name: "writer", Scopes: httpapi.ScopeWrite},
 		httpapi.Token{Name: "operator", Scopes: httpapi.ScopeRead | httpapi.ScopeAdmin},
 		httpapi.Token{Name: "tenant", Scopes: httpapi.ScopeRead | httpapi.ScopeAdmin, Users: []string{"u"}})
-	options.Handlers = map[string]http.Handler{"/ui/": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })}
+	options.Handlers = map[string]http.Handler{"/ui/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })}
 	b := setup(t, settings{options: options})
 	ask := func(method, name, password string, header ...string) answer {
 		req, err := http.NewRequestWithContext(t.Context(), method, b.url+"/ui/x", nil)

@@ -56,7 +56,7 @@ func TestLogsHaveNothingOfACaller(t *testing.T) {
 	options.RateLimit = httpapi.RateLimit{PerSecond: 1000, Burst: 10_000, FailuresPerMinute: 20}
 	options.AuthorizeHandlers = options.Authorize
 	options.Handlers = map[string]http.Handler{
-		"/ui/":   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) }),
+		"/ui/":   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
 		"/panic": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New("nothing of theirs")) }),
 	}
 	for name, s := range map[string]settings{

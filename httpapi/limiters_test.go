@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -29,4 +30,13 @@ func TestNetwork(t *testing.T) {
 	} {
 		require.Equal(t, want, network(remote))
 	}
+}
+
+// Whole seconds, and never too early.
+func TestRetryAfterIsRoundedUp(t *testing.T) {
+	t.Parallel()
+	for wait, want := range map[time.Duration]string{time.Millisecond: "1", time.Second: "1", 1001 * time.Millisecond: "2", 5 * time.Second: "5"} {
+		require.Equal(t, want, rateProblem(wait, "x").GetHeaders().Get("Retry-After"))
+	}
+	require.Nil(t, rateProblem(0, "x"))
 }

@@ -43,7 +43,7 @@ func TestRateLimitOfCallers(t *testing.T) {
 	require.Equal(t, 404, b.as(secrets["b"]).get(t, "/backup/"+unused).StatusCode)
 	require.Equal(t, 200, b.get(t, "/healthz").StatusCode)
 	// A request that was refused uses up nothing.
-	eventually(t, func() bool { return a.get(t, "/backup/"+unused).StatusCode == 404 })
+	eventually(t, func() bool { return a.get(t, "/backup/"+unused).StatusCode == http.StatusNotFound })
 }
 
 func TestRateLimitOfFailures(t *testing.T) {

@@ -77,7 +77,7 @@ func (a *api) operation(to huma.API, need Scopes, op huma.Operation, failures ..
 // documentFailures adds the answers of these codes.
 func documentFailures(to huma.API, responses map[string]*huma.Response, failures []Code) {
 	schema := to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
-	slices.SortFunc(failures, func(a, b Code) int { return cmp.Compare(a, b) })
+	slices.SortFunc(failures, cmp.Compare[Code])
 	for _, code := range slices.Compact(failures) {
 		i := code.info()
 		status := strconv.Itoa(i.Status)

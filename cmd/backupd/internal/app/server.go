@@ -32,7 +32,7 @@ func (a *App) serve(ctx context.Context) error {
 	if err := a.askCallers(ctx, opts); err != nil {
 		return err
 	}
-	handler, err := httpapi.NewHandler(a.Client, opts)
+	handler, err := httpapi.NewHandler(a.Client, opts) //nolint:contextcheck // each request has a context of its own
 	if err != nil {
 		return err
 	}
