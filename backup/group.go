@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // The verbs that each backup of tiny exports needs several times exist twice: in
@@ -47,7 +48,7 @@ type groups struct {
 
 const (
 	maxGroup      = 200              // calls; the rest are the next group's
-	groupPatience = 10 * time.Second // for a group, from the first byte to the commit
+	groupPatience = 10 * time.Second // for a connection, and then from the first byte to the commit
 )
 
 // together waits until a group with v in it is written, and writes one itself
@@ -82,9 +83,12 @@ func (c *Client) together(ctx context.Context, what string, v verb) (ok bool, er
 // writeUntil writes groups until one had the call in it: more than maxGroup may
 // have been before it. Whoever calls it has the turn.
 func (c *Client) writeUntil(own *call) {
-	defer func() { <-c.groups.turn }()
+	defer func() {
+		c.groups.leave(own) // where taking a connection has panicked
+		<-c.groups.turn
+	}()
 	for !own.settled() {
-		c.writeGroup()
+		c.writeGroup(own)
 	}
 }
 
@@ -109,29 +113,49 @@ func (c *call) settled() bool {
 	}
 }
 
-// writeGroup writes what waits.
-func (c *Client) writeGroup() {
-	calls, g := c.groups.cut()
-	if len(calls) == 0 {
+// writeGroup writes what waits once there is a connection. Until then whoever waits
+// may still give up, the leader too.
+func (c *Client) writeGroup(leader *call) {
+	conn, noConn := c.connect(leader.ctx)
+	if noConn != nil && leader.ctx.Err() != nil && c.groups.leave(leader) {
+		leader.err = context.Cause(leader.ctx)
+		close(leader.done)
 		return
 	}
-	err := errors.New("writing a group has panicked")
+	calls, g := c.groups.cut()
+	err := noConn
 	defer func() {
 		for _, own := range calls {
 			own.err = err
 			close(own.done)
 		}
 	}()
+	if err != nil {
+		return
+	}
+	defer conn.Release()
+	err = errors.New("writing a group has panicked")
 	// None of those who wait can take back what the others want written.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(calls[0].ctx), groupPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(leader.ctx), groupPatience)
 	defer cancel()
-	if err = g.write(ctx, c); refused(err) {
+	if err = g.write(ctx, c, conn); refused(err) {
 		c.cfg.Logger.WarnContext(ctx, "each of a group is written by itself", "calls", len(calls), "error", err)
 		err = nil // nothing was written, and the general way tells whose fault it is
 		for _, own := range calls {
 			own.ok = false
 		}
 	}
+}
+
+// connect takes a connection for a group.
+func (c *Client) connect(ctx context.Context) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, groupPatience)
+	defer cancel()
+	conn, err := c.cfg.Pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("acquire connection: %w", err)
+	}
+	return conn, nil
 }
 
 // cut takes what waits, the oldest calls first and not those that were given up.
@@ -168,12 +192,7 @@ const forGroup = `SELECT set_config('plan_cache_mode', 'force_generic_plan', tru
 
 // write writes the group in one transaction. Without a decision in between that
 // is one round trip.
-func (g *group) write(ctx context.Context, c *Client) error {
-	conn, err := c.cfg.Pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("acquire connection: %w", err)
-	}
-	defer conn.Release()
+func (g *group) write(ctx context.Context, c *Client, conn *pgxpool.Conn) error {
 	var batch pgx.Batch
 	if g.decides() {
 		batch.BeginTx(pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
