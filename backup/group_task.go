@@ -89,7 +89,8 @@ func queueClaims(c *Client, batch *pgx.Batch, calls []*taskClaim) {
 }
 
 // taskOpen is OpenTask where nothing was ever staged: there is nothing to empty,
-// and the upload keeps its id. It touches no row but the task's.
+// and the upload keeps its id. It touches no row but the task's, and leaves out one
+// that somebody has locked, as a cancel that isn't committed yet has.
 type taskOpen struct {
 	call
 	work   *TaskWork
@@ -113,9 +114,10 @@ func queueOpens(c *Client, batch *pgx.Batch, calls []*taskOpen) {
 	}
 	batch.Queue(c.sql(`WITH
 		i AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @uploads::uuid[], @validators::text[], @types::text[], @sizes::bigint[], @tooks::interval[])
-			WITH ORDINALITY AS i (id, token, upload, validator, type, size, took, n))
-		UPDATE {{schema}}.backup_task t SET `+captureSet+`, received_bytes = 0, rate = 0 FROM i
-		WHERE t.id = i.id AND t.lease_token = i.token AND t.state = 'running' AND t.capture_started_at IS NULL AND t.stored_parts = 0 AND t.upload_id = i.upload
+			WITH ORDINALITY AS i (id, token, upload, validator, type, size, took, n)),
+		l AS (SELECT t.id FROM {{schema}}.backup_task t WHERE t.id IN (SELECT i.id FROM i) FOR NO KEY UPDATE OF t SKIP LOCKED)
+		UPDATE {{schema}}.backup_task t SET `+captureSet+`, received_bytes = 0, rate = 0 FROM i, l
+		WHERE t.id = i.id AND l.id = i.id AND t.lease_token = i.token AND t.state = 'running' AND t.capture_started_at IS NULL AND t.stored_parts = 0 AND t.upload_id = i.upload
 		RETURNING i.n`),
 		named{"ids": ids, "tokens": tokens, "uploads": uploads, "validators": validators, "types": types, "sizes": sizes, "tooks": tooks},
 	).Query(func(rows pgx.Rows) error { return mark(rows, calls) })
