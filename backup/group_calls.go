@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 )
 
@@ -113,3 +114,13 @@ func held[V verb](calls []V) (ok []V) {
 // errGroup means that a group's rows have changed under its locks, which is a bug.
 // It is rolled back.
 var errGroup = errors.New("the rows of a group have changed under its locks")
+
+// all checks that a statement wrote n rows.
+func all(n int) func(pgconn.CommandTag) error {
+	return func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(n) {
+			return errGroup
+		}
+		return nil
+	}
+}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 )
@@ -23,6 +22,10 @@ type stepClaim struct {
 	by    ClaimParams
 	work  *StepWork
 }
+
+// maxSealParts bounds what a backup to be sealed makes a group read: the parts of the
+// largest are hundreds of thousands of rows, and the others would wait for them.
+const maxSealParts = 1000
 
 // claimFreeStep returns nil where the backup isn't one for stepClaim.
 func (l *Ledger) claimFreeStep(ctx context.Context, id string, p ClaimParams, state State, token uuid.UUID) (*StepWork, error) {
@@ -41,11 +44,12 @@ func queueStepClaims(c *Client, batch *pgx.Batch, calls []*stepClaim) {
 	ids, jobs, states := make([]string, n), make([]int64, n), make([]string, n)
 	tokens, ds, workers := make([]uuid.UUID, n), make([]time.Duration, n), make([]string, n)
 	var sealing []string
+	var held []uuid.UUID
 	for i, v := range calls {
 		ids[i], jobs[i], states[i] = v.id, v.by.JobID, string(v.state)
 		tokens[i], ds[i], workers[i] = v.token, v.by.Duration, v.by.Worker
 		if v.state == StateSealing { // before it is planned a backup has no tasks
-			sealing = append(sealing, v.id)
+			sealing, held = append(sealing, v.id), append(held, v.token)
 		}
 	}
 	batch.Queue(c.sql(`WITH
@@ -54,8 +58,9 @@ func queueStepClaims(c *Client, batch *pgx.Batch, calls []*stepClaim) {
 		l AS (SELECT b.id FROM {{schema}}.backup b WHERE b.id IN (SELECT i.id FROM i) FOR NO KEY UPDATE OF b SKIP LOCKED)
 		UPDATE {{schema}}.backup b SET `+leaseStepSet+` FROM i, l
 		WHERE b.id = i.id AND l.id = i.id AND b.river_job_id = i.job AND b.state = i.state AND (b.lease_until IS NULL OR b.lease_until < now())
+			AND (i.state <> 'sealing' OR (SELECT coalesce(sum(t.stored_parts), 0) FROM {{schema}}.backup_task t WHERE t.backup_id = b.id) <= @parts)
 		RETURNING `+backupColumns+`, i.n`),
-		named{"ids": ids, "jobs": jobs, "states": states, "tokens": tokens, "ds": ds, "workers": workers},
+		named{"parts": maxSealParts, "ids": ids, "jobs": jobs, "states": states, "tokens": tokens, "ds": ds, "workers": workers},
 	).Query(func(rows pgx.Rows) error {
 		defer rows.Close()
 		for rows.Next() {
@@ -70,7 +75,7 @@ func queueStepClaims(c *Client, batch *pgx.Batch, calls []*stepClaim) {
 		return rows.Err()
 	})
 	if len(sealing) > 0 {
-		c.queueTasks(batch, sealing, func(id string) *StepWork {
+		c.queueTasks(batch, sealing, held, func(id string) *StepWork {
 			for _, v := range calls {
 				if v.id == id && v.ok {
 					return v.work
@@ -81,11 +86,13 @@ func queueStepClaims(c *Client, batch *pgx.Batch, calls []*stepClaim) {
 	}
 }
 
-// queueTasks reads what the manifests of backups are made of. Its backup comes before
-// that in the batch, or is there already; where of returns nil it isn't wanted.
-func (c *Client) queueTasks(batch *pgx.Batch, ids []string, of func(id string) *StepWork) {
-	args := named{"ids": ids}
-	batch.Queue(c.sql(`SELECT `+taskColumns+` FROM {{schema}}.backup_task t WHERE t.backup_id = ANY(@ids::uuid[]) ORDER BY t.provider`), args).
+// queueTasks reads what the manifests of backups are made of, of those that are held
+// by now. A backup comes before that in the batch, or is there already; where of
+// returns nil it isn't wanted.
+func (c *Client) queueTasks(batch *pgx.Batch, ids []string, tokens []uuid.UUID, of func(id string) *StepWork) {
+	args := named{"ids": ids, "tokens": tokens}
+	batch.Queue(c.sql(`SELECT `+taskColumns+` FROM {{schema}}.backup b JOIN {{schema}}.backup_task t ON t.backup_id = b.id
+		WHERE b.id = ANY(@ids::uuid[]) AND b.lease_token = ANY(@tokens::uuid[]) ORDER BY t.provider`), args).
 		Query(func(rows pgx.Rows) error {
 			tasks, err := pgx.CollectRows(rows, scanTask)
 			for _, t := range tasks {
@@ -96,8 +103,8 @@ func (c *Client) queueTasks(batch *pgx.Batch, ids []string, of func(id string) *
 			return err
 		})
 	batch.Queue(c.sql(`SELECT t.backup_id::text, p.task_id::text, p.size, p.crc64
-		FROM {{schema}}.backup_task t JOIN {{schema}}.backup_part p ON p.task_id = t.id
-		WHERE t.backup_id = ANY(@ids::uuid[]) AND t.state = 'done' ORDER BY p.task_id, p.idx`), args).
+		FROM {{schema}}.backup b JOIN {{schema}}.backup_task t ON t.backup_id = b.id JOIN {{schema}}.backup_part p ON p.task_id = t.id
+		WHERE b.id = ANY(@ids::uuid[]) AND b.lease_token = ANY(@tokens::uuid[]) AND t.state = 'done' ORDER BY p.task_id, p.idx`), args).
 		Query(func(rows pgx.Rows) error {
 			var id, task string
 			var size, crc int64
@@ -213,16 +220,6 @@ func queuePlanned(c *Client, batch *pgx.Batch, planned []*planEnd) error {
 	return nil
 }
 
-// all checks that a statement wrote n rows.
-func all(n int) func(pgconn.CommandTag) error {
-	return func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() != int64(n) {
-			return errGroup
-		}
-		return nil
-	}
-}
-
 // manifestSave is SaveManifest.
 type manifestSave struct {
 	call
@@ -230,6 +227,10 @@ type manifestSave struct {
 	data  []byte
 	key   string
 }
+
+// maxGroupBytes bounds what one manifest adds to a group: that of the largest export
+// has megabytes, and a message to Postgres may have a gigabyte.
+const maxGroupBytes = 64 << 10
 
 // SaveManifest stores the manifest's bytes and key in the row of a sealing
 // backup, before they are written to the store. If they are there already it
@@ -241,7 +242,7 @@ func (l *Ledger) SaveManifest(ctx context.Context, w *StepWork) (data []byte, ke
 		return nil, "", err
 	}
 	v := &manifestSave{lease: w.Lease, data: data, key: l.c.manifestKey(w.Backup)}
-	if err := l.alone(ctx, "save manifest", v, func(batch *pgx.Batch, lock string) {
+	if err := l.alone(ctx, "save manifest", v, len(data) <= maxGroupBytes, func(batch *pgx.Batch, lock string) {
 		queueSaves(l.c, batch, []*manifestSave{v}, lock)
 	}); err != nil {
 		return nil, "", err
@@ -249,10 +250,10 @@ func (l *Ledger) SaveManifest(ctx context.Context, w *StepWork) (data []byte, ke
 	return v.data, v.key, nil
 }
 
-// alone writes a verb that has no general way in a group and, if its row was
-// locked or isn't as it must be, by itself, which tells.
-func (l *Ledger) alone(ctx context.Context, what string, v verb, queue func(batch *pgx.Batch, lock string)) error {
-	if !l.general {
+// alone writes a verb that has no general way in a group, if it is small enough, and,
+// if its row was locked or isn't as it must be, by itself, which tells.
+func (l *Ledger) alone(ctx context.Context, what string, v verb, small bool, queue func(batch *pgx.Batch, lock string)) error {
+	if small && !l.general {
 		if ok, err := l.c.together(ctx, what, v); ok || err != nil {
 			return err
 		}
@@ -315,7 +316,7 @@ func (l *Ledger) FinishSeal(ctx context.Context, lease Lease) error {
 		return ErrNotFound
 	}
 	v := &sealEnd{lease: lease}
-	return l.alone(ctx, "finish backup", v, func(batch *pgx.Batch, lock string) { queueDone(l.c, batch, []*sealEnd{v}, lock) })
+	return l.alone(ctx, "finish backup", v, true, func(batch *pgx.Batch, lock string) { queueDone(l.c, batch, []*sealEnd{v}, lock) })
 }
 
 func queueSeals(c *Client, batch *pgx.Batch, calls []*sealEnd) {

@@ -85,7 +85,7 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		}
 		w = &StepWork{Lease: Lease{BackupID: id, Token: token}, Backup: b}
 		var batch pgx.Batch
-		l.c.queueTasks(&batch, []string{id}, func(string) *StepWork { return w })
+		l.c.queueTasks(&batch, []string{id}, []uuid.UUID{token}, func(string) *StepWork { return w })
 		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 			return fmt.Errorf("read tasks: %w", err)
 		}
