@@ -16,7 +16,7 @@ const journalGrace = 5 * time.Second
 type journal struct {
 	write    func(ctx context.Context, c *Checkpoint) error // nil: none
 	ledger   *ledger
-	bytes    int64
+	bytes    int64 // how many are journaled at a time
 	interval time.Duration
 	marks    bool // only what ends at a mark is journaled
 
@@ -36,11 +36,11 @@ type journal struct {
 	work sync.WaitGroup
 }
 
-// startJournal begins to journal what l has. upload is the upload's own context,
-// and fail ends it.
-func startJournal(upload context.Context, l *ledger, o *UploadOptions, fail func(error)) *journal {
+// startJournal begins to journal what l has, of an upload that holds a window of
+// bytes. upload is the upload's own context, and fail ends it.
+func startJournal(upload context.Context, l *ledger, o *UploadOptions, window int64, fail func(error)) *journal {
 	j := &journal{
-		write: o.Journal, ledger: l, bytes: o.JournalBytes, interval: o.JournalInterval,
+		write: o.Journal, ledger: l, bytes: o.JournalBytes - min(o.JournalBytes, window)/2, interval: o.JournalInterval,
 		marks: o.Cursor != nil, quit: make(chan struct{}), room: make(chan struct{}, 1),
 	}
 	j.parts, j.offset = l.length()
@@ -98,9 +98,12 @@ func (j *journal) save() error {
 }
 
 // wait waits until the stream may be read up to next: no more than a journal
-// interval and a window of buffers beyond what is journaled, which is what a crash
-// can take. So a slow database holds the stream up. Once all that was read is
-// staged, it is more than an interval, and is journaled at once: the wait ends.
+// interval and half a window of buffers beyond what is journaled. So a slow database
+// holds the stream up. A crash can take an interval and a window from the source;
+// the other half is for what the source has sent and nobody has read yet, since
+// that waits in the kernel: 20 MiB and more while a stream is held up. Once all
+// that was read is staged, it is more than bytes, and is journaled at once: the
+// wait ends.
 //
 // A source with a cursor may have no mark for longer than that, and nothing can be
 // journaled before it: there, only what is staged up to a mark counts. Only the

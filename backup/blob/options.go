@@ -51,10 +51,10 @@ type UploadOptions struct {
 
 	// Journal is called with what is safely staged and hashed without a gap. Its
 	// Parts are only those that no call before has had. Calls never overlap, and
-	// a slow one holds up the stream only when JournalBytes and a window of buffers
-	// wait for it, which is what a crash can take. It is called when JournalBytes
-	// more are safe, or JournalInterval has passed since the last call and something
-	// is new; and once more when Stage ends with an error, so that nothing staged is
+	// a slow one holds up the stream only when JournalBytes and half a window of
+	// buffers wait for it. It is called when JournalBytes less half a window (of 64
+	// MiB and by default, 44) more are safe, or JournalInterval has passed since the
+	// last call and something is new; and once more when Stage ends with an error, so that nothing staged is
 	// lost. Not at the end of a whole stream: Content has it all.
 	//
 	// Its error ends the upload, and Journal isn't called again. Its ctx outlives

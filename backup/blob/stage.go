@@ -83,7 +83,7 @@ func (u *upload) run(parent context.Context, body io.ReadCloser) (*Content, erro
 	u.fail = cancel
 	u.claim = u.opts.Buffers.claim()
 	defer u.claim.close()
-	j := startJournal(ctx, u.ledger, u.opts, u.fail)
+	j := startJournal(ctx, u.ledger, u.opts, u.sched.window(u.sched.first), u.fail)
 	u.journal = j
 	defer j.cancel()
 	defer j.stop() //nolint:errcheck // after a panic only

@@ -41,7 +41,8 @@ func TestReadmeCommands(t *testing.T) {
 		startCommand + "\n" + strings.Replace(getCommand, "%s", "<the id it returned>", 1), // TestServe
 		"go test ./...", // this
 		"backupd config check --config backupd.yaml\nbackupd migrate up --config backupd.yaml\nbackupd serve --config backupd.yaml",
-		"go run ./cmd/backupbench", // its own tests, and .ci/run with --gate
+		"go run ./cmd/backupbench",                                     // its own tests, and .ci/run with --gate
+		"go test ./jobs -run '^$' -bench JobLayer -benchtime 2000x -v", // .ci/run, with 300
 	}, shell)
 
 	file := filepath.Join(t.TempDir(), "backupd.yaml")
