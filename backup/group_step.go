@@ -146,9 +146,9 @@ func queuePlans(c *Client, batch *pgx.Batch, calls []*planEnd) {
 	batch.Queue(c.sql(`WITH
 		i AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[]) WITH ORDINALITY AS i (id, token, n)),
 		l AS (SELECT b.*, i.n FROM {{schema}}.backup b JOIN i ON i.id = b.id
-			WHERE b.state = 'pending' AND b.lease_token = i.token AND b.cancel_requested_at IS NULL FOR NO KEY UPDATE OF b SKIP LOCKED)
+			WHERE b.state = @pending AND b.lease_token = i.token AND b.cancel_requested_at IS NULL FOR NO KEY UPDATE OF b SKIP LOCKED)
 		SELECT `+backupColumns+`, (`+olderThan+`), b.n FROM l b`),
-		named{"ids": ids, "tokens": tokens},
+		named{"ids": ids, "tokens": tokens, "pending": StatePending},
 	).Query(func(rows pgx.Rows) error {
 		defer rows.Close()
 		for rows.Next() {
@@ -209,13 +209,13 @@ func queuePlanned(c *Client, batch *pgx.Batch, planned []*planEnd) error {
 		u AS (UPDATE {{schema}}.backup b SET state = 'running', open_tasks = i.tasks, event_seq = b.event_seq + i.tasks + 1, failures = 0,
 				error_class = NULL, error = NULL, error_hint = NULL, lease_token = NULL, lease_until = NULL, next_attempt_at = NULL,
 				started_at = coalesce(b.started_at, now())
-			FROM i WHERE b.id = i.id AND b.state = 'pending' RETURNING b.id, b.event_seq - i.tasks - 1 AS seq),
+			FROM i WHERE b.id = i.id AND b.state = @pending RETURNING b.id, b.event_seq - i.tasks - 1 AS seq),
 		e AS (INSERT INTO {{schema}}.backup_event (backup_id, seq, name, provider, data)
 			SELECT u.id, u.seq + row_number() OVER (PARTITION BY u.id ORDER BY e.n), e.name, nullif(e.provider, ''), e.data
 			FROM unnest(@of::uuid[], @names::text[], @providers::text[], @data::jsonb[]) WITH ORDINALITY AS e (backup, name, provider, data, n)
 			JOIN u ON u.id = e.backup)
 		SELECT u.id FROM u`),
-		named{"ids": ids, "counts": counts, "of": of, "names": names, "providers": providers, "data": data},
+		named{"ids": ids, "counts": counts, "of": of, "names": names, "providers": providers, "data": data, "pending": StatePending},
 	).Exec(all(len(planned)))
 	return nil
 }
@@ -275,9 +275,9 @@ func queueManifests(c *Client, batch *pgx.Batch, calls []*manifestSave) {
 	queueSaves(c, batch, calls, skipLocked)
 }
 
-// lockSealing is l: the sealing backups in i whose lease is held.
+// lockSealing is l: the sealing backups in i whose lease is held. It takes @sealing.
 const lockSealing = `l AS (SELECT b.id, i.n FROM {{schema}}.backup b JOIN i ON i.id = b.id
-	WHERE b.lease_token = i.token AND b.state = 'sealing' FOR NO KEY UPDATE OF b`
+	WHERE b.lease_token = i.token AND b.state = @sealing FOR NO KEY UPDATE OF b`
 
 func queueSaves(c *Client, batch *pgx.Batch, calls []*manifestSave, lock string) {
 	n := len(calls)
@@ -290,7 +290,7 @@ func queueSaves(c *Client, batch *pgx.Batch, calls []*manifestSave, lock string)
 		`+lockSealing+lock+`)
 		UPDATE {{schema}}.backup b SET manifest = coalesce(b.manifest, i.data), manifest_key = coalesce(b.manifest_key, i.key)
 		FROM l JOIN i ON i.n = l.n WHERE b.id = l.id RETURNING b.manifest, b.manifest_key, l.n`),
-		named{"ids": ids, "tokens": tokens, "data": data, "keys": keys},
+		named{"ids": ids, "tokens": tokens, "data": data, "keys": keys, "sealing": StateSealing},
 	).Query(func(rows pgx.Rows) error {
 		var stored []byte
 		var key string
@@ -337,6 +337,6 @@ func queueDone(c *Client, batch *pgx.Batch, calls []*sealEnd, lock string) {
 			FROM l WHERE b.id = l.id RETURNING b.id, b.event_seq, l.n),
 		e AS (INSERT INTO {{schema}}.backup_event (backup_id, seq, name, data) SELECT u.id, u.event_seq, @name, @data FROM u)
 		SELECT u.n FROM u`),
-		named{"ids": ids, "tokens": tokens, "name": string(EventUpdateBackup), "data": data},
+		named{"ids": ids, "tokens": tokens, "name": string(EventUpdateBackup), "data": data, "sealing": StateSealing},
 	).Query(func(rows pgx.Rows) error { return mark(rows, calls) })
 }

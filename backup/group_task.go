@@ -12,9 +12,11 @@ import (
 	"github.com/sitebackup/sitebackup/backup/blob"
 )
 
-// lockRunning is l: the running backups of the tasks in i. It takes what else
-// must hold of them.
-const lockRunning = `l AS (SELECT b.* FROM {{schema}}.backup b WHERE b.id IN (SELECT i.backup FROM i) AND b.state = 'running'%s FOR NO KEY UPDATE OF b SKIP LOCKED)`
+// lockRunning is l: the running backups of the tasks in i. It takes @running and what
+// else must hold of them. States of backups are arguments here: a plan is made once,
+// perhaps when few backups are open, and with constants Postgres may then read all
+// those that are open, by an index of only them, whenever it locks one.
+const lockRunning = `l AS (SELECT b.* FROM {{schema}}.backup b WHERE b.id IN (SELECT i.backup FROM i) AND b.state = @running%s FOR NO KEY UPDATE OF b SKIP LOCKED)`
 
 // ofLocked is the guard of t, which must not be locked before l.
 const ofLocked = `t.id = i.id AND t.backup_id = l.id AND l.id = i.backup`
@@ -72,7 +74,7 @@ func queueClaims(c *Client, batch *pgx.Batch, calls []*taskClaim) {
 			RETURNING t.*, i.n),
 		`+announce+`
 		SELECT `+backupColumns+`, `+taskColumns+`, t.n FROM t JOIN l b ON b.id = t.backup_id`),
-		named{"backups": backups, "ids": ids, "providers": providers, "jobs": jobs, "tokens": tokens, "ds": ds, "workers": workers},
+		named{"backups": backups, "ids": ids, "providers": providers, "jobs": jobs, "tokens": tokens, "ds": ds, "workers": workers, "running": StateRunning},
 	).Query(func(rows pgx.Rows) error {
 		defer rows.Close()
 		for rows.Next() {
@@ -142,8 +144,9 @@ type taskGate struct {
 	proof   Proof
 }
 
-// maxGroupParts bounds what one call adds to a group.
-const maxGroupParts = 64
+// maxGroupParts bounds what one call adds to a group, whose arrays are joined each
+// with each.
+const maxGroupParts = 8
 
 func (l *Ledger) gateWhole(ctx context.Context, w *TaskWork, content *blob.Content, proof Proof) (gated bool, err error) {
 	if l.general || w.Backup.MaxSize != 0 || len(content.Parts) > maxGroupParts ||
@@ -177,7 +180,7 @@ func queueGates(c *Client, batch *pgx.Batch, calls []*taskGate) {
 			SELECT t.id, p.idx, p.part_id, p.size, p.crc64
 			FROM unnest(@of::uuid[], @idx::int[], @ids::text[], @sizes::bigint[], @crcs::bigint[]) AS p (task, idx, part_id, size, crc64) JOIN t ON t.id = p.task),
 		`+announce+` SELECT t.n FROM t`),
-		partColumns(parts, named{"backups": backups, "tasks": ids, "tokens": tokens, "lengths": sizes, "sums": sums, "proofs": proofs, "counts": counts, "of": of}),
+		partColumns(parts, named{"backups": backups, "tasks": ids, "tokens": tokens, "lengths": sizes, "sums": sums, "proofs": proofs, "counts": counts, "of": of, "running": StateRunning}),
 	).Query(func(rows pgx.Rows) error { return mark(rows, calls) })
 }
 
@@ -214,7 +217,7 @@ func queueEnds(c *Client, batch *pgx.Batch, calls []*taskEnd) {
 			FROM k WHERE b.id = k.backup_id AND b.open_tasks > k.k),
 		`+taskEvents+`
 		SELECT `+backupColumns+`, k.k, t.n FROM t JOIN k ON k.backup_id = t.backup_id JOIN l b ON b.id = t.backup_id`),
-		ending(AttemptDone, nil, 0, named{"backups": backups, "ids": ids, "tokens": tokens, "state": TaskDone}),
+		ending(AttemptDone, nil, 0, named{"backups": backups, "ids": ids, "tokens": tokens, "state": TaskDone, "running": StateRunning}),
 	).Query(func(rows pgx.Rows) error {
 		defer rows.Close()
 		for rows.Next() {
@@ -264,9 +267,9 @@ func queueSealing(c *Client, batch *pgx.Batch, last []sealing) error {
 		i AS (SELECT * FROM unnest(@ids::uuid[], @ended::int[], @jobs::bigint[]) AS i (id, ended, job)),
 		u AS (UPDATE {{schema}}.backup b SET state = 'sealing', open_tasks = 0, event_seq = b.event_seq + i.ended + 1, river_job_id = i.job, failures = 0,
 				error_class = NULL, error = NULL, error_hint = NULL, lease_token = NULL, lease_until = NULL, next_attempt_at = NULL
-			FROM i WHERE b.id = i.id AND b.state = 'running' AND b.open_tasks = i.ended RETURNING b.id, b.event_seq)
+			FROM i WHERE b.id = i.id AND b.state = @running AND b.open_tasks = i.ended RETURNING b.id, b.event_seq)
 		INSERT INTO {{schema}}.backup_event (backup_id, seq, name, data) SELECT u.id, u.event_seq, @name, @data FROM u`),
-		named{"ids": ids, "ended": ended, "jobs": jobs, "name": string(EventUpdateBackup), "data": data},
+		named{"ids": ids, "ended": ended, "jobs": jobs, "name": string(EventUpdateBackup), "data": data, "running": StateRunning},
 	).Exec(all(n))
 	return nil
 }

@@ -270,9 +270,11 @@ func (ch *change) rank(ctx context.Context) (int, error) {
 
 const olderOpen = `SELECT (` + olderThan + `) FROM {{schema}}.backup b WHERE b.id = @id`
 
-// olderThan counts the open backups of its user that are older than b.
+// olderThan counts the open backups of its user that are older than b. As rows they
+// are compared so that no index but the users' fits: by that of ids alone, everybody's
+// would be read.
 const olderThan = `SELECT count(*) FROM (SELECT FROM {{schema}}.backup o
-	WHERE o.user_id = b.user_id AND o.state IN ('pending', 'running', 'sealing') AND o.id < b.id LIMIT 16) o`
+	WHERE o.user_id = b.user_id AND o.state IN ('pending', 'running', 'sealing') AND (o.user_id, o.id) < (b.user_id, b.id) LIMIT 16) o`
 
 func rankOf(older int) int {
 	switch {
