@@ -20,12 +20,35 @@ const (
 	bodyTimeout     = 10 * time.Second
 )
 
+// bodyFailures is what an operation with a body may answer.
+var bodyFailures = []Code{CodeInvalidRequest, CodeTimeout, CodeBodyTooLarge, CodeUnsupportedMediaType, CodeValidationFailed}
+
+// readOptionalJSON is readJSON where there may be no body at all: an empty object
+// then.
+func readOptionalJSON(ctx huma.Context) ([]byte, error) {
+	if ctx.Header("Content-Type") != "" {
+		return readJSON(ctx)
+	}
+	data, err := readBody(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) > 0:
+		return nil, mediaTypeProblem()
+	}
+	return []byte("{}"), nil
+}
+
+func mediaTypeProblem() *Problem {
+	return newProblem(CodeUnsupportedMediaType, "The Content-Type of the request must be application/json.")
+}
+
 // readJSON reads the body of a request that says it is JSON. One that doesn't
 // say what it is, is refused too: a page of another site can send such a request
 // from a browser without asking first.
 func readJSON(ctx huma.Context) ([]byte, error) {
 	if !isJSON(ctx.Header("Content-Type")) {
-		return nil, newProblem(CodeUnsupportedMediaType, "The Content-Type of the request must be application/json.")
+		return nil, mediaTypeProblem()
 	}
 	data, err := readBody(ctx)
 	if err != nil {

@@ -59,7 +59,8 @@ func (s Scopes) String() string { return strings.Join(s.names(), " ") }
 
 // Caller is who sent a request.
 type Caller struct {
-	// Name is written to the log with each request, and a rate limit counts by it.
+	// Name is written to the log with each request; a rate limit counts by it, and
+	// idempotency keys are its own.
 	Name string
 	// Scope are the tenants whose backups there are for this caller; the zero
 	// value is all of them.
@@ -158,6 +159,10 @@ func (g *guard) forbidden(need Scopes, detail string) *Problem {
 func (g *guard) middleware(need Scopes) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		noteOf(ctx.Context()).operation = ctx.Operation().OperationID
+		if err := sameOrigin.Check(requestOf(ctx)); err != nil {
+			crossOriginProblem().writeTo(ctx)
+			return
+		}
 		if g.authorize == nil {
 			next(ctx)
 			return

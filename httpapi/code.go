@@ -21,10 +21,16 @@ const (
 	CodeNotFound             Code = "not_found"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeTimeout              Code = "request_timeout"
+	CodeStateConflict        Code = "state_conflict"
+	CodeHeld                 Code = "held"
+	CodeBackupActive         Code = "backup_active"
+	CodePrecondition         Code = "precondition_failed"
 	CodeBodyTooLarge         Code = "body_too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
+	CodeRange                Code = "range_not_satisfiable"
 	CodeWrongHost            Code = "wrong_host"
 	CodeValidationFailed     Code = "validation_failed"
+	CodeKeyReused            Code = "idempotency_key_reused"
 	CodeRateLimited          Code = "rate_limited"
 	CodeInternal             Code = "internal"
 	CodeUnavailable          Code = "unavailable"
@@ -47,10 +53,16 @@ var codes = []CodeInfo{
 	{CodeNotFound, http.StatusNotFound, "There is no such thing, or the credential may not see it."},
 	{CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The path doesn't take this method; the header Allow has those that it takes."},
 	{CodeTimeout, http.StatusRequestTimeout, "The body didn't arrive in time."},
+	{CodeStateConflict, http.StatusConflict, "The backup isn't in a state that allows this."},
+	{CodeHeld, http.StatusConflict, "A legal hold keeps the backup from being deleted."},
+	{CodeBackupActive, http.StatusConflict, "The user's site has a backup that hasn't ended; the member backupId names it."},
+	{CodePrecondition, http.StatusPreconditionFailed, "What is stored isn't what the request's conditions name."},
 	{CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body has more bytes than this server reads."},
 	{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "The request doesn't say that its body is application/json."},
+	{CodeRange, http.StatusRequestedRangeNotSatisfiable, "The range begins behind the end; the header Content-Range has the size."},
 	{CodeWrongHost, http.StatusMisdirectedRequest, "This server doesn't answer for the host that the request is for."},
 	{CodeValidationFailed, http.StatusUnprocessableEntity, "A field breaks a rule; the member errors names each one."},
+	{CodeKeyReused, http.StatusUnprocessableEntity, "The Idempotency-Key was used with another body before."},
 	{CodeRateLimited, http.StatusTooManyRequests, "The credential, or the address without one, has asked too often; the header Retry-After says when to try again."},
 	{CodeInternal, http.StatusInternalServerError, "Something went wrong on the server; its log has more under the request id."},
 	{CodeUnavailable, http.StatusServiceUnavailable, "The database can't be reached; the header Retry-After says when to try again."},

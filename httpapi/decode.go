@@ -23,12 +23,15 @@ func decodeStart(data []byte) (backup.StartParams, error) {
 	o.optional("providers", &req.Providers, "must be an array of strings")
 	o.optional("labels", &req.Labels, "must be an object of strings")
 	o.optional("continueOnFailure", &req.ContinueOnFailure, "must be a boolean")
+	o.optional("sizeLimit", &req.SizeLimit, "must be a whole number of bytes")
+	o.optional("ifActive", &req.IfActive, "must be start, join or reject")
 	if err := o.end(); err != nil {
 		return backup.StartParams{}, err
 	}
 	return backup.StartParams{
 		UserID: req.UserID, SiteID: req.SiteID, Providers: req.Providers,
 		Labels: req.Labels, ContinueOnFailure: req.ContinueOnFailure,
+		MaxSize: req.SizeLimit, IfActive: backup.IfActive(req.IfActive),
 	}, nil
 }
 

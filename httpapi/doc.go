@@ -2,8 +2,16 @@
 // decided in package backup, and who does the work is package jobs, which this
 // package doesn't know.
 //
-//	POST /backup        asks for a backup: 202, Location, and the backup
-//	GET  /backup/{id}   tells how it stands
+//	POST   /backup                 asks for a backup: 202, Location, and the backup
+//	GET    /backup                 lists backups, the newest first
+//	GET    /backup/{id}            tells how one stands
+//	POST   /backup/{id}/cancel     cancels it and its exports
+//	POST   /backup/{id}/retry      runs it again where it failed or was canceled
+//	DELETE /backup/{id}            deletes it
+//	POST   /backup/{id}/hold       puts a legal hold on it
+//	POST   /backup/{id}/release    ends that
+//	GET    /backup/{id}/manifest   is what proves its copy
+//	GET    /provider               lists the exports that there are
 //
 // [Register] adds these operations to a huma API that a host program has.
 // [NewHandler] makes a whole handler of them, with everything around: the
@@ -29,6 +37,23 @@
 //
 // The OpenAPI description, its page and the probes are for everybody.
 //
+// # Asking once
+//
+// A client that doesn't learn what became of its POST /backup sends it again with the
+// same Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). A key is one
+// caller's own and is kept for [backup.Config.KeyLifetime], a day by default. The
+// same body is then answered the same: 202, and the same backup, as it stands
+// now. Another body is answered 422. Of requests with one key that come at
+// the same time one starts a backup, and the others wait for it and get its
+// answer. The member ifActive is for callers that don't know of each other.
+//
+// # Lists
+//
+// GET /backup answers at most limit backups and, where there may be more, a cursor for
+// the next page, both as nextCursor and in a header Link. A cursor is a place: what is
+// started meanwhile comes before it, and nothing is skipped or told twice. A filter
+// by schedule isn't there yet, as schedules aren't.
+//
 // # Metrics
 //
 // /metrics has, in the form of Prometheus, how long requests took by operation and
@@ -50,10 +75,16 @@
 //   - not_found (404): There is no such thing, or the credential may not see it.
 //   - method_not_allowed (405): The path doesn't take this method; the header Allow has those that it takes.
 //   - request_timeout (408): The body didn't arrive in time.
+//   - state_conflict (409): The backup isn't in a state that allows this.
+//   - held (409): A legal hold keeps the backup from being deleted.
+//   - backup_active (409): The user's site has a backup that hasn't ended; the member backupId names it.
+//   - precondition_failed (412): What is stored isn't what the request's conditions name.
 //   - body_too_large (413): The body has more bytes than this server reads.
 //   - unsupported_media_type (415): The request doesn't say that its body is application/json.
+//   - range_not_satisfiable (416): The range begins behind the end; the header Content-Range has the size.
 //   - wrong_host (421): This server doesn't answer for the host that the request is for.
 //   - validation_failed (422): A field breaks a rule; the member errors names each one.
+//   - idempotency_key_reused (422): The Idempotency-Key was used with another body before.
 //   - rate_limited (429): The credential, or the address without one, has asked too often; the header Retry-After says when to try again.
 //   - internal (500): Something went wrong on the server; its log has more under the request id.
 //   - unavailable (503): The database can't be reached; the header Retry-After says when to try again.

@@ -48,6 +48,7 @@ type settings struct {
 	options httpapi.Options
 	raw     bool // leave the schema without tables
 	store   blob.Store
+	exports map[string]*source // by provider; there are workers, too
 }
 
 // setup serves the API from a real listener, with a schema of its own.
@@ -63,12 +64,19 @@ func setup(t testing.TB, s settings) *bundle {
 	if s.pool == nil {
 		s.pool = b.pool
 	}
+	providers := []backup.ProviderConfig{{Name: "site"}, {Name: "db"}}
+	if s.exports != nil {
+		providers = nil
+		for name, e := range s.exports {
+			providers = append(providers, backup.ProviderConfig{Name: name, Provider: e})
+		}
+	}
 	var err error
-	b.client, err = backup.New(&backup.Config{
-		Pool: s.pool, Schema: b.schema, Store: s.store, Logger: logger,
-		Providers: []backup.ProviderConfig{{Name: "site"}, {Name: "db"}},
-	})
+	b.client, err = backup.New(&backup.Config{Pool: s.pool, Schema: b.schema, Store: s.store, Logger: logger, Providers: providers})
 	require.NoError(t, err)
+	if s.exports != nil {
+		b.work(t)
+	}
 	s.options.Version = "1.2.3"
 	handler, err := httpapi.NewHandler(b.client, &s.options)
 	require.NoError(t, err)

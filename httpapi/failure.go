@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -23,6 +24,9 @@ func (a *api) problemOf(ctx context.Context, err error) *Problem {
 func (a *api) classify(ctx context.Context, err error) *Problem {
 	var problem *Problem
 	var field *backup.FieldError
+	if p := conflict(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.As(err, &problem):
 		return problem
@@ -39,6 +43,35 @@ func (a *api) classify(ctx context.Context, err error) *Problem {
 		a.log.ErrorContext(ctx, "request failed", slog.String("requestId", RequestID(ctx)), slog.Any("error", err))
 		return internalProblem()
 	}
+}
+
+// conflict is what is said where the backup doesn't allow what was asked, or nil.
+func conflict(err error) *Problem {
+	var state *backup.StateError
+	var held *backup.HeldError
+	var active *backup.ActiveError
+	var reused *backup.KeyReusedError
+	switch {
+	case errors.As(err, &state):
+		return newProblem(CodeStateConflict, fmt.Sprintf("It isn't possible to %s a backup that is %s.", state.Verb, stateText(state.State)))
+	case errors.As(err, &held):
+		return newProblem(CodeHeld, "There is a legal hold on the backup since "+held.Since.UTC().Format(time.RFC3339)+".")
+	case errors.As(err, &active):
+		p := newProblem(CodeBackupActive, "The user's site has a backup that hasn't ended.")
+		p.BackupID = active.BackupID
+		return p
+	case errors.As(err, &reused):
+		return newProblem(CodeKeyReused, "This Idempotency-Key was used with another body before.")
+	}
+	return nil
+}
+
+// stateText is a state in the words of this API, which shows no sealing.
+func stateText(s backup.State) string {
+	if s == backup.StateSealing {
+		return "running, and whose manifest is being written"
+	}
+	return string(s)
 }
 
 func unavailableProblem() *Problem {

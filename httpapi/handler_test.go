@@ -22,8 +22,8 @@ func TestMethods(t *testing.T) {
 	t.Parallel()
 	b := setup(t, settings{})
 	for _, test := range []struct{ method, path, allow string }{
-		{"GET", "/backup", "POST"}, {"DELETE", "/backup/x", "GET, HEAD"}, {"POST", "/backup/x", "GET, HEAD"},
-		{"OPTIONS", "/backup", "POST"}, {"POST", "/healthz", "GET, HEAD"}, {"PUT", "/openapi.json", "GET, HEAD"},
+		{"PUT", "/backup", "GET, HEAD, POST"}, {"POST", "/provider", "GET, HEAD"}, {"POST", "/backup/x", "DELETE, GET, HEAD"},
+		{"OPTIONS", "/backup", "GET, HEAD, POST"}, {"GET", "/backup/x/cancel", "POST"}, {"POST", "/healthz", "GET, HEAD"}, {"PUT", "/openapi.json", "GET, HEAD"},
 	} {
 		a := b.do(t, test.method, test.path, "application/json", strings.NewReader("{}"))
 		requireProblem(t, a, 405, httpapi.CodeMethodNotAllowed)

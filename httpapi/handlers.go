@@ -29,9 +29,19 @@ func (a *api) guarded(pattern string, handler http.Handler, o *Options) http.Han
 // withoutCrossOrigin refuses requests that change something and that a page of
 // another site made.
 func withoutCrossOrigin(next http.Handler) http.Handler {
-	p := http.NewCrossOriginProtection()
-	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		newProblem(CodeCrossOrigin, "A page of another site made this request.").write(w, r)
-	}))
-	return p.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := sameOrigin.Check(r); err != nil {
+			crossOriginProblem().write(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sameOrigin tells by what browsers say of the page. It lets pass whatever
+// changes nothing, and programs.
+var sameOrigin = http.NewCrossOriginProtection()
+
+func crossOriginProblem() *Problem {
+	return newProblem(CodeCrossOrigin, "A page of another site made this request.")
 }

@@ -30,8 +30,12 @@ type Options struct {
 	// they are answered 429, with a Retry-After.
 	RateLimit RateLimit
 
-	// Timeout bounds the work for one request. Defaults to 10 seconds.
+	// Timeout bounds the work for one request, but for what a download takes. Defaults to 10 seconds.
 	Timeout time.Duration
+
+	// StallTimeout ends a download whose reader takes nothing, or whose store gives
+	// nothing, for so long. Defaults to 60 seconds.
+	StallTimeout time.Duration
 
 	// Version is the version that the OpenAPI description names; NewHandler only.
 	// Defaults to "0.0.0".
@@ -65,6 +69,7 @@ func (o *Options) withDefaults(logger *slog.Logger) Options {
 	}
 	out.RateLimit = out.RateLimit.withDefaults()
 	out.Timeout = cmp.Or(out.Timeout, 10*time.Second)
+	out.StallTimeout = cmp.Or(out.StallTimeout, time.Minute)
 	out.Version = cmp.Or(out.Version, "0.0.0")
 	return out
 }

@@ -21,11 +21,12 @@ type api struct {
 	client  *backup.Client
 	log     *slog.Logger
 	timeout time.Duration
+	stall   time.Duration
 	guard   *guard
 }
 
 func newAPI(client *backup.Client, o *Options) *api {
-	a := &api{client: client, log: o.Logger, timeout: o.Timeout}
+	a := &api{client: client, log: o.Logger, timeout: o.Timeout, stall: o.StallTimeout}
 	a.guard = &guard{authorize: o.Authorize, challenge: bearerScheme, limits: newLimits(o.RateLimit), problemOf: a.problemOf}
 	return a
 }
@@ -39,7 +40,12 @@ func Register(to huma.API, client *backup.Client, opts *Options) {
 
 func (a *api) register(to huma.API) {
 	a.registerStart(to)
+	a.registerList(to)
 	a.registerGet(to)
+	a.registerVerbs(to)
+	a.registerHold(to)
+	a.registerManifest(to)
+	a.registerProviders(to)
 }
 
 const (
@@ -66,6 +72,11 @@ func (a *api) operation(to huma.API, need Scopes, op huma.Operation, failures ..
 		Description: "A token of the server's configuration. A server without any asks nobody, and answers this machine only.",
 	}
 	op.Middlewares = append(huma.Middlewares{a.guard.middleware(need)}, op.Middlewares...)
+	if op.Method != http.MethodGet && op.Method != http.MethodHead {
+		// Where nobody is asked who they are, a page of another site could send what
+		// needs no body.
+		failures = append(failures, CodeCrossOrigin)
+	}
 	op.Security = []map[string][]string{{securityScheme: need.names()}}
 	if op.Responses == nil {
 		op.Responses = make(map[string]*huma.Response)
@@ -107,6 +118,20 @@ func failureHeaders(status int) map[string]*huma.Param {
 		return header("Retry-After", huma.TypeInteger, "Seconds to wait before trying again.")
 	}
 	return nil
+}
+
+// find is the backup of that id, if the caller of ctx may see it: ErrNotFound.
+// Whose a backup is never changes, so that what was found may then be changed by
+// its id.
+func (a *api) find(ctx context.Context, id string) (*backup.Backup, error) {
+	b, err := a.client.Get(ctx, id)
+	if err == nil {
+		err = visible(ctx, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // visible is nil if the caller of ctx may see b, and else what it would be if

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,6 +16,8 @@ type StartRequest struct {
 	Providers         []string          `json:"providers,omitempty" doc:"The exports to make. Defaults to all that are configured." example:"[\"site\",\"db\"]"`
 	Labels            map[string]string `json:"labels,omitempty" doc:"The caller's own; at most 32, keys of 1 to 63 bytes and values of at most 255." example:"{\"reason\":\"before upgrade\"}"`
 	ContinueOnFailure bool              `json:"continueOnFailure,omitempty" doc:"Let the other exports run on when one fails for good. The backup is failed then, too."`
+	SizeLimit         int64             `json:"sizeLimit,omitempty" doc:"The most bytes that all its exports together may have. 0, and more than the server's own limit, mean that one." minimum:"0" example:"107374182400"`
+	IfActive          string            `json:"ifActive,omitempty" enum:"start,join,reject" default:"start" doc:"What to do where the user's site has a backup that hasn't ended: start another one, join it (answer with that one), or reject this request (409, backup_active). Only backups count that were started with join or reject themselves, and weren't retried since."`
 }
 
 // startInput reads the body itself, so that every answer to a bad one is ours
@@ -31,6 +32,9 @@ func (in *startInput) Resolve(ctx huma.Context) []error {
 	data, err := readJSON(ctx)
 	if err == nil {
 		in.params, err = decodeStart(data)
+	}
+	if err == nil {
+		in.params.IdempotencyKey, err = idempotencyKey(ctx)
 	}
 	in.err = err
 	return nil
@@ -50,14 +54,14 @@ func (a *api) registerStart(to huma.API) {
 		Path:        "/backup",
 		Tags:        []string{tag},
 		Summary:     "Ask for a backup",
-		Description: "The request is stored when the answer comes; the work goes on by itself. Every call starts a backup. " +
+		Description: "The request is stored when the answer comes; the work goes on by itself. " +
+			"Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. " +
 			"For a user or site that the credential isn't for it answers 403, whether there is such a one or not.",
 		DefaultStatus: http.StatusAccepted,
 		RequestBody:   body,
-	}, CodeInvalidRequest, CodeTimeout, CodeBodyTooLarge, CodeUnsupportedMediaType, CodeValidationFailed), a.start)
-	// Only now: huma would read a body that it knows of.
-	schema := to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StartRequest](), true, "StartRequest")
-	body.Content = map[string]*huma.MediaType{jsonContentType: {Schema: schema}}
+		Parameters:    []*huma.Param{idempotencyParam()},
+	}, append([]Code{CodeBackupActive, CodeKeyReused}, bodyFailures...)...), a.start)
+	documentBody[StartRequest](to, body)
 }
 
 func (a *api) start(ctx context.Context, in *startInput) (*startOutput, error) {
@@ -71,6 +75,7 @@ func (a *api) start(ctx context.Context, in *startInput) (*startOutput, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
+	in.params.IdempotencyScope = keyScope(CallerOf(ctx))
 	b, err := a.client.Start(ctx, in.params)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)

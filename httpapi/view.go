@@ -7,9 +7,9 @@ import (
 	"github.com/sitebackup/sitebackup/backup"
 )
 
-// Backup is a backup as the API shows it. A value that isn't known yet is left
-// out.
-type Backup struct {
+// BackupSummary is a backup as a list shows it. A value that isn't known yet is
+// left out.
+type BackupSummary struct {
 	ID                string            `json:"id" format:"uuid" doc:"The backup's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
 	UserID            string            `json:"userId" example:"658683afc91423af04d82152"`
 	SiteID            string            `json:"siteId" example:"658683afc91423af04d82153"`
@@ -25,8 +25,45 @@ type Backup struct {
 	NextAttemptAt     *time.Time        `json:"nextAttemptAt,omitempty" doc:"When planning, or writing the manifest, is tried again."`
 	Error             *Failure          `json:"error,omitempty" doc:"Why it failed, or why it is tried again."`
 	ManifestKey       string            `json:"manifestKey,omitempty" doc:"The manifest's key in the store, once the backup is done."`
-	Progress          Progress          `json:"progress"`
-	Tasks             []Task            `json:"tasks" nullable:"false" doc:"One for each export, in the order of their providers; none before the backup is planned."`
+	Hold              *Hold             `json:"hold,omitempty" doc:"The legal hold that keeps it from being deleted; left out: there is none."`
+	Verifying         bool              `json:"verifying,omitempty" doc:"A verification is under way."`
+	VerifiedAt        *time.Time        `json:"verifiedAt,omitempty" doc:"When a verification last found nothing wrong."`
+	CorruptAt         *time.Time        `json:"corruptAt,omitempty" doc:"When a verification last found damage. It goes away when a later one that reads everything finds none."`
+	Verification      *Verification     `json:"verification,omitempty" doc:"What the last verification found."`
+}
+
+// Backup is a backup with its exports.
+type Backup struct {
+	BackupSummary
+	Progress Progress `json:"progress"`
+	Tasks    []Task   `json:"tasks" nullable:"false" doc:"One for each export, in the order of their providers; none before the backup is planned."`
+}
+
+// Hold is a legal hold.
+type Hold struct {
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason,omitempty" example:"case 4711"`
+}
+
+// Verification is what a verification found.
+type Verification struct {
+	FinishedAt time.Time `json:"finishedAt"`
+	Sample     float64   `json:"sample" doc:"The share of each export's parts that was read; 1: everything, and the SHA-256 with it." example:"1"`
+	Objects    int       `json:"objects" doc:"The exports that were looked at." example:"2"`
+	Parts      int       `json:"parts" doc:"The parts that were read." example:"16"`
+	Bytes      int64     `json:"bytes" doc:"The bytes that were read." example:"134217728"`
+	Problems   []Damage  `json:"problems" nullable:"false" doc:"All damage that was found."`
+	Error      *Failure  `json:"error,omitempty" doc:"Why nothing could be said, as when the store couldn't be read."`
+}
+
+// Damage is a difference between what is stored and the manifest.
+type Damage struct {
+	Provider string `json:"provider,omitempty" doc:"Whose export it is; left out: it is the manifest that is damaged." example:"site"`
+	Object   string `json:"object" doc:"The object's key in the store."`
+	Part     *int   `json:"part,omitempty" doc:"The part that is damaged, counted from 0; left out: it isn't one part." example:"3"`
+	What     string `json:"what" doc:"What differs: missing, size, size of all parts, CRC64, SHA-256 or manifest." example:"CRC64"`
+	Want     string `json:"want" doc:"What it should be." example:"a1b2c3d4e5f60718"`
+	Got      string `json:"got" doc:"What it is." example:"ffb2c3d4e5f60718"`
 }
 
 // Progress sums up the tasks of a backup.
@@ -82,22 +119,46 @@ type Failure struct {
 	Hint    string `json:"hint,omitempty" doc:"What an operator may look at."`
 }
 
-// view shows a backup. What is sealing is still running for those who wait.
+// view shows a backup with its tasks.
 func view(b *backup.Backup) *Backup {
-	v := &Backup{
-		ID: b.ID, UserID: b.UserID, SiteID: b.SiteID, Status: string(b.State), Providers: b.Providers,
-		Labels: b.Labels, ContinueOnFailure: b.ContinueOnFailure, SizeLimit: b.MaxSize,
-		CreatedAt: b.CreatedAt.UTC(), StartedAt: utc(b.StartedAt), FinishedAt: utc(b.FinishedAt),
-		CancelRequestedAt: utc(b.CancelRequestedAt), NextAttemptAt: utc(b.NextAttemptAt),
-		Error: viewFailure(b.Failure), ManifestKey: b.ManifestKey, Tasks: make([]Task, len(b.Tasks)),
-	}
-	if b.State == backup.StateSealing {
-		v.Status = string(backup.StateRunning)
-	}
+	v := &Backup{BackupSummary: summary(b), Tasks: make([]Task, len(b.Tasks))}
 	for i, t := range b.Tasks {
 		v.Tasks[i] = viewTask(t)
 	}
 	v.Progress = progress(v.Tasks)
+	return v
+}
+
+// summary shows a backup. What is sealing is still running for those who wait.
+func summary(b *backup.Backup) BackupSummary {
+	v := BackupSummary{
+		ID: b.ID, UserID: b.UserID, SiteID: b.SiteID, Status: string(b.State), Providers: b.Providers,
+		Labels: b.Labels, ContinueOnFailure: b.ContinueOnFailure, SizeLimit: b.MaxSize,
+		CreatedAt: b.CreatedAt.UTC(), StartedAt: utc(b.StartedAt), FinishedAt: utc(b.FinishedAt),
+		CancelRequestedAt: utc(b.CancelRequestedAt), NextAttemptAt: utc(b.NextAttemptAt),
+		Error: viewFailure(b.Failure), ManifestKey: b.ManifestKey,
+		Verifying: b.Verifying(), VerifiedAt: utc(b.VerifiedAt), CorruptAt: utc(b.CorruptAt), Verification: viewVerification(b.Verification),
+	}
+	if b.State == backup.StateSealing {
+		v.Status = string(backup.StateRunning)
+	}
+	if b.HeldAt != nil {
+		v.Hold = &Hold{Since: b.HeldAt.UTC(), Reason: b.HoldReason}
+	}
+	return v
+}
+
+func viewVerification(found *backup.Verification) *Verification {
+	if found == nil {
+		return nil
+	}
+	v := &Verification{
+		FinishedAt: found.FinishedAt.UTC(), Sample: found.Sample, Objects: found.Objects, Parts: found.Parts, Bytes: found.Bytes,
+		Problems: make([]Damage, len(found.Problems)), Error: viewFailure(found.Failure),
+	}
+	for i, p := range found.Problems {
+		v.Problems[i] = Damage{Provider: p.Provider, Object: p.Key, Part: p.Part, What: p.What, Want: p.Want, Got: p.Got}
+	}
 	return v
 }
 

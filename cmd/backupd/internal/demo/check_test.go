@@ -63,7 +63,7 @@ func TestCheck(t *testing.T) {
 
 func TestFailure(t *testing.T) {
 	t.Parallel()
-	err := failure(&httpapi.Backup{ID: "1", Status: "failed", Tasks: []httpapi.Task{
+	err := failure(&httpapi.Backup{BackupSummary: httpapi.BackupSummary{ID: "1", Status: "failed"}, Tasks: []httpapi.Task{
 		{Provider: "db", Error: &httpapi.Failure{Message: "source answered 404", Hint: "Look at its URL."}}, {Provider: "site"},
 	}})
 	require.EqualError(t, err, "backup 1 is failed\ndb: source answered 404. Look at its URL.")

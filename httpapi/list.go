@@ -1,0 +1,144 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+)
+
+type status struct {
+	name   string
+	states []backup.State
+}
+
+// statuses are those that the API shows, each with the states that it stands for.
+var statuses = []status{
+	{"pending", []backup.State{backup.StatePending}},
+	{"running", []backup.State{backup.StateRunning, backup.StateSealing}},
+	{"done", []backup.State{backup.StateDone}},
+	{"failed", []backup.State{backup.StateFailed}},
+	{"canceled", []backup.State{backup.StateCanceled}},
+	{"deleting", []backup.State{backup.StateDeleting}},
+}
+
+type listInput struct {
+	values url.Values
+	params backup.ListParams
+	err    error
+}
+
+// Resolve reads the request's query.
+func (in *listInput) Resolve(ctx huma.Context) []error {
+	q := readQuery(ctx)
+	in.values = q.values
+	in.params = backup.ListParams{
+		UserID: q.one("userId"), SiteID: q.one("siteId"), States: q.states("status"),
+		Since: q.time("since"), Until: q.time("until"), After: q.cursor("cursor"), Limit: q.number("limit", 1, maxLimit),
+	}
+	if in.params.Limit == 0 {
+		in.params.Limit = defaultLimit
+	}
+	in.err = q.err()
+	return nil
+}
+
+func (q *query) states(name string) []backup.State {
+	var states []backup.State
+	for _, value := range q.many(name) {
+		i := slices.IndexFunc(statuses, func(s status) bool { return s.name == value })
+		if i < 0 {
+			q.fail(name, "must be "+strings.Join(statusNames(), ", "))
+			return nil
+		}
+		states = append(states, statuses[i].states...)
+	}
+	return states
+}
+
+func statusNames() []string {
+	names := make([]string, len(statuses))
+	for i, s := range statuses {
+		names[i] = s.name
+	}
+	return names
+}
+
+// BackupList is a page of backups.
+type BackupList struct {
+	Backups    []BackupSummary `json:"backups" nullable:"false" doc:"The newest first."`
+	NextCursor string          `json:"nextCursor,omitempty" doc:"Give it as cursor to get the next page; left out: there is none." example:"AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb"`
+}
+
+type listOutput struct {
+	CacheControl string `header:"Cache-Control" hidden:"true"`
+	Link         string `header:"Link" doc:"The next page, with rel=\"next\" (RFC 8288), where there is one."`
+	Body         BackupList
+}
+
+func (a *api) registerList(to huma.API) {
+	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
+		OperationID: "listBackups",
+		Method:      http.MethodGet,
+		Path:        "/backup",
+		Tags:        []string{tag},
+		Summary:     "List backups",
+		Description: "The newest first, without their exports. Filters that are given must all hold. " +
+			"Pages stay what they are while backups are started and deleted: follow nextCursor, or the header Link, until there is none.",
+		Parameters: listParameters(),
+	}, CodeValidationFailed), a.list)
+}
+
+func listParameters() []*huma.Param {
+	param := func(name, description string, schema *huma.Schema, example any) *huma.Param {
+		return &huma.Param{Name: name, In: "query", Description: description, Schema: schema, Example: example}
+	}
+	text, at := func() *huma.Schema { return &huma.Schema{Type: huma.TypeString} }, func() *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: "date-time"} }
+	status := text()
+	for _, name := range statusNames() {
+		status.Enum = append(status.Enum, name)
+	}
+	least, most := 1.0, float64(maxLimit)
+	return []*huma.Param{
+		param("userId", "Only this user's.", text(), "658683afc91423af04d82152"),
+		param("siteId", "Only this site's.", text(), "658683afc91423af04d82153"),
+		param("status", "Only those in this status; may be given more than once.", &huma.Schema{Type: huma.TypeArray, Items: status}, []string{"running"}),
+		param("since", "Only those that were asked for at this time or later.", at(), "2026-01-02T03:04:05Z"),
+		param("until", "Only those that were asked for before this time.", at(), "2026-02-02T03:04:05Z"),
+		param("limit", "How many a page has at most.", &huma.Schema{Type: huma.TypeInteger, Minimum: &least, Maximum: &most, Default: defaultLimit}, 50),
+		param("cursor", "Where the page begins: the nextCursor of the page before.", text(), "AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb"),
+	}
+}
+
+func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	if in.err != nil {
+		return nil, a.problemOf(ctx, in.err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	in.params.Scope = CallerOf(ctx).Scope
+	bs, err := a.client.List(ctx, in.params)
+	if err != nil {
+		return nil, a.problemOf(ctx, inQuery(err))
+	}
+	out := &listOutput{CacheControl: "no-store", Body: BackupList{Backups: make([]BackupSummary, len(bs))}}
+	for i, b := range bs {
+		out.Body.Backups[i] = summary(b)
+	}
+	if len(bs) == in.params.Limit {
+		next := bs[len(bs)-1].Cursor().String()
+		in.values.Set("cursor", next)
+		out.Body.NextCursor, out.Link = next, "<?"+in.values.Encode()+`>; rel="next"`
+	}
+	return out, nil
+}

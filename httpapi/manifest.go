@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+func (a *api) registerManifest(to huma.API) {
+	schema := &huma.Schema{Type: huma.TypeObject, Description: "Version, ids, and of each export its key in the store, size, SHA-256, parts and proof.", AdditionalProperties: true}
+	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
+		OperationID: "getManifest", Method: http.MethodGet, Path: "/backup/{id}/manifest", Tags: []string{tag},
+		Summary:     "Get the manifest of a backup that is done",
+		Description: "Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects.",
+		Responses:   storedResponses(backup.ManifestContentType, schema),
+	}, append([]Code{CodeNotFound, CodeStateConflict}, storedFailures...)...), a.manifest)
+}
+
+// storedFailures is what an operation that sends something stored may answer.
+var storedFailures = []Code{CodeRange, CodePrecondition}
+
+// storedResponses are the answers to a request for something that is stored.
+func storedResponses(contentType string, schema *huma.Schema) map[string]*huma.Response {
+	header := func(description, example string) *huma.Param {
+		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
+	}
+	const sum = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	headers := map[string]*huma.Param{
+		"ETag":                header("A strong validator, for If-None-Match, If-Match and If-Range: the SHA-256.", `"`+sum+`"`),
+		"Repr-Digest":         header("The SHA-256 of the whole, also with a range (RFC 9530).", "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"),
+		"Content-Disposition": header("A name to save it under.", `attachment; filename="site.tar"`),
+	}
+	content := map[string]*huma.MediaType{contentType: {Schema: schema}}
+	return map[string]*huma.Response{
+		"200": {Description: "The whole.", Headers: headers, Content: content},
+		"206": {Description: "The range that was asked for. A request for several ranges is answered by the whole.", Headers: headers, Content: content},
+		"304": {Description: "The client has it already."},
+	}
+}
+
+func (a *api) manifest(ctx context.Context, in *idInput) (*huma.StreamResponse, error) {
+	asking, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	b, err := a.find(asking, in.ID)
+	var data []byte
+	if err == nil {
+		data, err = a.client.Manifest(asking, b.ID)
+	}
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	s := &stored{
+		contentType: backup.ManifestContentType, filename: b.ID + "-manifest.json",
+		size: int64(len(data)), sha256: digestOf(data), body: bytes.NewReader(data),
+	}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) { s.send(ctx, a.stall) }}, nil
+}

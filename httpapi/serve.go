@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// stored is something in the store, or as good as that, to be sent with ranges and
+// preconditions (RFC 9110 §13 and §14).
+type stored struct {
+	contentType string
+	filename    string // that a browser saves it under
+	size        int64
+	sha256      []byte
+	body        io.ReadSeeker
+	// length is told how much of body will be read, once that is known. It may be
+	// nil.
+	length func(int64)
+}
+
+// storedPolicy keeps a browser from taking what somebody exported for a page of
+// this server's.
+const storedPolicy = "default-src 'none'; sandbox"
+
+// send answers with s. A reader that takes nothing for as long as stall is left.
+func (s *stored) send(ctx huma.Context, stall time.Duration) {
+	digest := base64.StdEncoding.EncodeToString(s.sha256)
+	w := &contextWriter{ctx: ctx, stored: s, stall: stall, header: http.Header{
+		"Content-Type":            {s.contentType},
+		"Content-Disposition":     {fmt.Sprintf("attachment; filename=%q", s.filename)},
+		"Content-Security-Policy": {storedPolicy},
+		"X-Content-Type-Options":  {"nosniff"},
+		"Cache-Control":           {"private, no-cache"}, // ask whether the caller may still see it
+		"Etag":                    {`"` + hex.EncodeToString(s.sha256) + `"`},
+		"Repr-Digest":             {"sha-256=:" + digest + ":"}, // RFC 9530
+	}}
+	r := requestOf(ctx)
+	if strings.Contains(r.Header.Get("Range"), ",") {
+		r.Header.Del("Range") // several ranges are answered by the whole, which §14.2 allows
+	}
+	http.ServeContent(w, r, "", time.Time{}, s.body)
+}
+
+func digestOf(data []byte) []byte {
+	sum := sha256.Sum256(data)
+	return sum[:]
+}
+
+// contextWriter writes to what huma has in place of a ResponseWriter. What
+// http.ServeContent says in plain text it says as a problem.
+type contextWriter struct {
+	ctx    huma.Context
+	stored *stored
+	stall  time.Duration
+	header http.Header
+
+	to       io.Writer
+	deadline func(time.Time) error // nil: this server has none
+	muted    bool
+}
+
+func (w *contextWriter) Header() http.Header { return w.header }
+
+func (w *contextWriter) WriteHeader(status int) {
+	w.to = w.ctx.BodyWriter()
+	if rw, ok := w.to.(http.ResponseWriter); ok {
+		w.deadline = http.NewResponseController(rw).SetWriteDeadline
+	}
+	switch status {
+	case http.StatusRequestedRangeNotSatisfiable:
+		w.problem(newProblem(CodeRange, fmt.Sprintf("It has %d bytes, and the range begins behind them.", w.stored.size)), "Content-Range")
+		return
+	case http.StatusPreconditionFailed:
+		w.problem(newProblem(CodePrecondition, "It isn't the one that the request's conditions name."), "Etag")
+		return
+	}
+	if n, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64); err == nil && w.stored.length != nil {
+		w.stored.length(n)
+	}
+	for name, values := range w.header {
+		w.ctx.SetHeader(name, values[0])
+	}
+	w.ctx.SetStatus(status)
+}
+
+// problem answers with p, and with those of the headers that explain it.
+func (w *contextWriter) problem(p *Problem, keep ...string) {
+	w.muted = true
+	for _, name := range keep {
+		if v := w.header.Get(name); v != "" {
+			w.ctx.SetHeader(name, v)
+		}
+	}
+	p.writeTo(w.ctx)
+}
+
+func (w *contextWriter) Write(p []byte) (int, error) {
+	if w.muted {
+		return len(p), nil
+	}
+	if w.to == nil {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.deadline != nil {
+		_ = w.deadline(now().Add(w.stall)) // a server without deadlines has its own bounds
+	}
+	return w.to.Write(p)
+}
