@@ -125,6 +125,8 @@ func (c *Client) validate() error {
 		return errors.New("Prefix must have at most 100 bytes and neither begin nor end with a slash")
 	}
 	switch {
+	case c.cfg.Pool != nil && undescribed(c.cfg.Pool.Config().ConnConfig.DefaultQueryExecMode):
+		return errors.New("Pool must not use QueryExecModeExec or QueryExecModeSimpleProtocol; behind a pooler QueryExecModeDescribeExec works")
 	case c.cfg.MaxSkew < time.Minute:
 		return errors.New("MaxSkew must be at least 1 minute")
 	case c.cfg.KeyLifetime < time.Minute:
@@ -144,6 +146,12 @@ func (c *Client) validate() error {
 		c.providers[p.Name] = &p
 	}
 	return nil
+}
+
+// undescribed reports whether pgx guesses the types of arguments: it can't for
+// those of ours, nor for River's.
+func undescribed(mode pgx.QueryExecMode) bool {
+	return mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol
 }
 
 // Schema is the Postgres schema that holds the tables.

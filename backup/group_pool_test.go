@@ -33,7 +33,8 @@ func (b *bundle) poolOf(configure func(*pgxpool.Config)) *bundle {
 }
 
 // Groups are written in each way of execution that asks Postgres for the types of
-// arguments (in the others Start doesn't work either), and leave none of their settings on its connections.
+// arguments, and leave none of their settings on its connections. The others are
+// refused.
 func TestGroupInEveryExecMode(t *testing.T) {
 	b := setup(t)
 	for _, mode := range []pgx.QueryExecMode{
@@ -62,6 +63,20 @@ func TestGroupInEveryExecMode(t *testing.T) {
 				require.Equal(t, want, got, name)
 			}
 		})
+	}
+}
+
+func TestExecModesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		cfg, err := pgxpool.ParseConfig("postgres://localhost/none")
+		require.NoError(t, err)
+		cfg.ConnConfig.DefaultQueryExecMode = mode
+		pool, err := pgxpool.NewWithConfig(t.Context(), cfg) // it doesn't connect
+		require.NoError(t, err)
+		t.Cleanup(pool.Close)
+		_, err = backup.New(&backup.Config{Pool: pool})
+		require.ErrorContains(t, err, "Pool must not use QueryExecModeExec")
 	}
 }
 

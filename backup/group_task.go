@@ -100,7 +100,7 @@ type taskOpen struct {
 }
 
 func (l *Ledger) openFirst(ctx context.Context, w *TaskWork, s Source) (opened bool, err error) {
-	if l.general || w.Task.CaptureStartedAt != nil {
+	if l.general || !validID(w.TaskID) || w.Task.CaptureStartedAt != nil {
 		return false, nil
 	}
 	return l.c.together(ctx, "open task", &taskOpen{work: w, source: s})
@@ -149,7 +149,7 @@ type taskGate struct {
 const maxGroupParts = 8
 
 func (l *Ledger) gateWhole(ctx context.Context, w *TaskWork, content *blob.Content, proof Proof) (gated bool, err error) {
-	if l.general || w.Backup.MaxSize != 0 || len(content.Parts) > maxGroupParts ||
+	if l.general || !validID(w.BackupID) || !validID(w.TaskID) || w.Backup.MaxSize != 0 || len(content.Parts) > maxGroupParts ||
 		!inOrder(content.Parts, 0) || sizeOf(content.Parts) != content.Size {
 		return false, nil
 	}
@@ -193,7 +193,7 @@ type taskEnd struct {
 }
 
 func (l *Ledger) finishOne(ctx context.Context, lease Lease) (finished bool, err error) {
-	if l.general {
+	if l.general || !validID(lease.BackupID) || !validID(lease.TaskID) {
 		return false, nil
 	}
 	return l.c.together(ctx, "finish task", &taskEnd{lease: lease})

@@ -72,7 +72,7 @@ func TestZombieHoldsLocks(t *testing.T) {
 		soak   bool   // it is like another
 	}{
 		"the backup":   {by: "-- name: JobInsertFastMany :", behind: "SELECT count(*) FROM {backup} WHERE state = 'done'"},
-		"the task":     {by: "backup_task t SET state = @state", soak: true, behind: "SELECT count(*) FROM {backup} WHERE state = 'done'"},
+		"the task":     {by: "backup_task t SET state = $", soak: true, behind: "SELECT count(*) FROM {backup} WHERE state = 'done'"},
 		"the election": {by: "-- name: LeaderAttemptElect :", leads: true, behind: "SELECT count(*) FROM {river_leader} WHERE expires_at > now()"},
 		"due jobs":     {by: "-- name: JobSchedule :", leads: true, soak: true, behind: "SELECT count(*) FROM {river_job} WHERE id = 1000 AND state <> 'scheduled'"},
 	} {

@@ -2,7 +2,8 @@
 -- cursor. It only adds and relaxes: the release before this one runs beside it.
 
 ALTER TABLE {{schema}}.backup
-    ADD COLUMN max_size bigint;
+    ADD COLUMN max_size bigint CHECK (max_size > 0),
+    ADD CONSTRAINT backup_label_texts CHECK (NOT jsonb_path_exists(labels, 'strict $.* ? (@.type() != "string")', '{}', true));
 
 COMMENT ON COLUMN {{schema}}.backup.max_size IS 'The most bytes all its exports together may have; NULL: no limit.';
 
