@@ -76,7 +76,7 @@ func (c *Client) inChangeOf(ctx context.Context, id string, queue func(*pgx.Batc
 		})
 		queue(&batch)
 		sent := conn.SendBatch(ctx, &batch)
-		tx := sent.Tx()
+		tx := &ownTx{Tx: sent.Tx()}
 		defer func() { _ = tx.Rollback(ctx) }() // after the commit it does nothing
 		if err := sent.Close(); isNoRows(err) {
 			return ErrNotFound
@@ -86,7 +86,11 @@ func (c *Client) inChangeOf(ctx context.Context, id string, queue func(*pgx.Batc
 		if err := c.changeLocked(ctx, tx, b, fn); err != nil {
 			return err
 		}
-		return tx.Commit(ctx)
+		if err := tx.Commit(ctx); err != nil {
+			return err
+		}
+		c.notify(tx.changed...)
+		return nil
 	})
 }
 
@@ -130,6 +134,9 @@ func (ch *change) flush(ctx context.Context) error {
 		tag = done
 		return nil
 	})
+	if len(ch.events) > 0 {
+		ch.notifyOn()
+	}
 	err = ch.tx.SendBatch(ctx, &ch.last).Close()
 	return oneRow(tag.RowsAffected(), err, "update backup")
 }

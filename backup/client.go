@@ -80,6 +80,7 @@ type Client struct {
 	providers map[string]*ProviderConfig
 
 	groups     groups
+	notifier   notifier
 	statements sync.Map // those of sql, by what is without the schema
 }
 
@@ -198,7 +199,17 @@ var errNoPool = errors.New("Config.Pool is nil: only the verbs that take a trans
 // inTx runs fn in a transaction of its own, and again if that was the victim of
 // a deadlock.
 func (c *Client) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
-	return c.again(func() error { return pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{BeginQuery: begin}, fn) })
+	return c.again(func() error {
+		var own *ownTx
+		err := pgx.BeginTxFunc(ctx, c.cfg.Pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
+			own = &ownTx{Tx: tx}
+			return fn(own)
+		})
+		if err == nil {
+			c.notify(own.changed...)
+		}
+		return err
+	})
 }
 
 // again runs a transaction, and again if it was the victim of a deadlock.

@@ -39,6 +39,12 @@ type bundle struct {
 func setup(t *testing.T, options ...func(*backup.Config)) *bundle {
 	t.Helper()
 	t.Parallel()
+	return setupHere(t, options...)
+}
+
+// setupHere is setup for a test that may not be parallel.
+func setupHere(t *testing.T, options ...func(*backup.Config)) *bundle {
+	t.Helper()
 	ctx := t.Context()
 	pool, schema := envtest.Schema(t)
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -211,4 +217,19 @@ func planned(providers ...string) []backup.Planned {
 		exports[i] = backup.Planned{Provider: name, Size: -1}
 	}
 	return exports
+}
+
+// eventually waits until fn says that it is so.
+func eventually(t testing.TB, fn func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
+	for !fn() {
+		select {
+		case <-tick.C:
+		case <-late:
+			require.Fail(t, "not in time")
+		}
+	}
 }

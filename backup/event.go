@@ -33,6 +33,9 @@ type Event struct {
 	CreatedAt time.Time
 }
 
+// EventSeq is the Seq of the last event that the backup had when it was read.
+func (b *Backup) EventSeq() int64 { return b.eventSeq }
+
 // Events lists up to limit (1 to 1,000) events of a backup whose Seq is greater
 // than after, in order.
 func (c *Client) Events(ctx context.Context, id string, after int64, limit int) ([]Event, error) {

@@ -3,6 +3,7 @@ package backup
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
 // General returns the ledger without groups: each verb goes the general way.
@@ -39,3 +40,6 @@ func ScopeWhere(s Scope) (string, map[string]any) {
 	args := named{}
 	return s.where(args), args
 }
+
+// SetSilence sets how long the connection for notifications may be quiet.
+func (w *Watcher) SetSilence(d time.Duration) { w.silence = d }

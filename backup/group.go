@@ -145,6 +145,9 @@ func (c *Client) writeGroup(leader *call) {
 			own.ok = false
 		}
 	}
+	if err == nil {
+		c.notify(g.changed()...)
+	}
 }
 
 // connect takes a connection for a group.

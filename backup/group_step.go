@@ -266,6 +266,9 @@ func (l *Ledger) alone(ctx context.Context, what string, v verb, small bool, que
 	if !v.base().ok {
 		return fmt.Errorf("%s: %w", what, ErrLeaseLost)
 	}
+	single := new(group)
+	v.join(single)
+	l.c.notify(single.changed()...)
 	return nil
 }
 
