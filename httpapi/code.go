@@ -15,6 +15,7 @@ type Code string
 // The codes of this API. [Codes] has what each means.
 const (
 	CodeInvalidRequest       Code = "invalid_request"
+	CodeNoRedirect           Code = "redirect_unsupported"
 	CodeUnauthenticated      Code = "unauthenticated"
 	CodeForbidden            Code = "forbidden"
 	CodeCrossOrigin          Code = "cross_origin"
@@ -33,6 +34,8 @@ const (
 	CodeKeyReused            Code = "idempotency_key_reused"
 	CodeRateLimited          Code = "rate_limited"
 	CodeInternal             Code = "internal"
+	CodeObjectDamaged        Code = "object_damaged"
+	CodeNoStore              Code = "no_store"
 	CodeUnavailable          Code = "unavailable"
 )
 
@@ -47,6 +50,7 @@ type CodeInfo struct {
 // description and the answers' statuses come from it.
 var codes = []CodeInfo{
 	{CodeInvalidRequest, http.StatusBadRequest, "The body can't be read as JSON."},
+	{CodeNoRedirect, http.StatusBadRequest, "This server's store can't sign URLs: ask without redirect."},
 	{CodeUnauthenticated, http.StatusUnauthorized, "The request has no credential, or none that this server knows."},
 	{CodeForbidden, http.StatusForbidden, "The credential is known, and lacks the scope or the tenants for this."},
 	{CodeCrossOrigin, http.StatusForbidden, "A page of another site made a request that would change something."},
@@ -65,7 +69,9 @@ var codes = []CodeInfo{
 	{CodeKeyReused, http.StatusUnprocessableEntity, "The Idempotency-Key was used with another body before."},
 	{CodeRateLimited, http.StatusTooManyRequests, "The credential, or the address without one, has asked too often; the header Retry-After says when to try again."},
 	{CodeInternal, http.StatusInternalServerError, "Something went wrong on the server; its log has more under the request id."},
-	{CodeUnavailable, http.StatusServiceUnavailable, "The database can't be reached; the header Retry-After says when to try again."},
+	{CodeObjectDamaged, http.StatusInternalServerError, "The object in the store isn't there, or isn't as long as it was when it was stored."},
+	{CodeNoStore, http.StatusNotImplemented, "This server has no access to the store."},
+	{CodeUnavailable, http.StatusServiceUnavailable, "The database or the store can't be reached; the header Retry-After says when to try again."},
 }
 
 // Codes lists all codes, ordered by status.

@@ -11,6 +11,8 @@
 //	POST   /backup/{id}/hold       puts a legal hold on it
 //	POST   /backup/{id}/release    ends that
 //	GET    /backup/{id}/manifest   is what proves its copy
+//	GET    /backup/{id}/tasks/{provider}/content
+//	                               sends an export as it is stored
 //	GET    /provider               lists the exports that there are
 //
 // [Register] adds these operations to a huma API that a host program has.
@@ -54,6 +56,16 @@
 // started meanwhile comes before it, and nothing is skipped or told twice. A filter
 // by schedule isn't there yet, as schedules aren't.
 //
+// # Downloads
+//
+// An export is streamed from the store in bounded memory, and so is answered to
+// HEAD and to a range. Its ETag is its SHA-256, with which a client goes on where
+// a download broke off (Range and If-Range), and its Repr-Digest (RFC 9530) has
+// that of the whole, for the client to check. A download that breaks off on this
+// side breaks its connection, so that it never looks whole. A reader that takes
+// nothing for [Options.StallTimeout] is left. What was exported may be anything: a
+// browser saves it, and is told to run none of it.
+//
 // # Metrics
 //
 // /metrics has, in the form of Prometheus, how long requests took by operation and
@@ -69,6 +81,7 @@
 // stable, and the texts aren't. Each comes with one status:
 //
 //   - invalid_request (400): The body can't be read as JSON.
+//   - redirect_unsupported (400): This server's store can't sign URLs: ask without redirect.
 //   - unauthenticated (401): The request has no credential, or none that this server knows.
 //   - forbidden (403): The credential is known, and lacks the scope or the tenants for this.
 //   - cross_origin (403): A page of another site made a request that would change something.
@@ -87,7 +100,9 @@
 //   - idempotency_key_reused (422): The Idempotency-Key was used with another body before.
 //   - rate_limited (429): The credential, or the address without one, has asked too often; the header Retry-After says when to try again.
 //   - internal (500): Something went wrong on the server; its log has more under the request id.
-//   - unavailable (503): The database can't be reached; the header Retry-After says when to try again.
+//   - object_damaged (500): The object in the store isn't there, or isn't as long as it was when it was stored.
+//   - no_store (501): This server has no access to the store.
+//   - unavailable (503): The database or the store can't be reached; the header Retry-After says when to try again.
 //
 // # What a request may hold
 //

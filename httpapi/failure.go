@@ -34,6 +34,8 @@ func (a *api) classify(ctx context.Context, err error) *Problem {
 		return validationProblem(FieldError{Location: "body." + field.Field, Message: field.Rule})
 	case errors.Is(err, backup.ErrNotFound):
 		return newProblem(CodeNotFound, "There is no such backup.")
+	case errors.Is(err, backup.ErrNoStore):
+		return newProblem(CodeNoStore, "This server has no access to the store: ask one that makes backups.")
 	case errors.Is(err, context.Canceled):
 		return unavailableProblem() // the client has gone: nobody reads it
 	case backup.IsUnavailable(err):

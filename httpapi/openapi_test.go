@@ -50,7 +50,7 @@ func TestOpenAPI(t *testing.T) {
 	require.Equal(t, "1.2.3", doc.Info.Version)
 	require.ElementsMatch(t, []string{
 		"/backup", "/backup/{id}", "/backup/{id}/cancel", "/backup/{id}/retry", "/backup/{id}/hold", "/backup/{id}/release",
-		"/backup/{id}/manifest", "/provider",
+		"/backup/{id}/manifest", "/backup/{id}/tasks/{provider}/content", "/provider",
 	}, slices.Collect(maps.Keys(doc.Paths)))
 
 	start := doc.Paths["/backup"]["post"]

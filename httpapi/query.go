@@ -81,6 +81,14 @@ func (q *query) number(name string, least, most int) int {
 	return n
 }
 
+func (q *query) flag(name string) bool {
+	value := q.one(name)
+	if value != "" && value != "true" && value != "false" {
+		q.fail(name, "must be true or false")
+	}
+	return value == "true"
+}
+
 func (q *query) cursor(name string) *backup.Cursor {
 	value := q.one(name)
 	if value == "" {

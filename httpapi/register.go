@@ -45,6 +45,7 @@ func (a *api) register(to huma.API) {
 	a.registerVerbs(to)
 	a.registerHold(to)
 	a.registerManifest(to)
+	a.registerContent(to)
 	a.registerProviders(to)
 }
 

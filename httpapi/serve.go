@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,9 +23,9 @@ type stored struct {
 	size        int64
 	sha256      []byte
 	body        io.ReadSeeker
-	// length is told how much of body will be read, once that is known. It may be
-	// nil.
-	length func(int64)
+	// begin is told, before anything is answered, how much of body will be read from
+	// where it is. It may be nil. Its error is answered, and should be a *Problem.
+	begin func(length int64) error
 }
 
 // storedPolicy keeps a browser from taking what somebody exported for a page of
@@ -48,6 +49,7 @@ func (s *stored) send(ctx huma.Context, stall time.Duration) {
 		r.Header.Del("Range") // several ranges are answered by the whole, which §14.2 allows
 	}
 	http.ServeContent(w, r, "", time.Time{}, s.body)
+	w.end()
 }
 
 func digestOf(data []byte) []byte {
@@ -63,9 +65,9 @@ type contextWriter struct {
 	stall  time.Duration
 	header http.Header
 
-	to       io.Writer
-	deadline func(time.Time) error // nil: this server has none
-	muted    bool
+	to      io.Writer
+	control *http.ResponseController // nil: this server has no deadlines
+	muted   bool
 }
 
 func (w *contextWriter) Header() http.Header { return w.header }
@@ -73,7 +75,7 @@ func (w *contextWriter) Header() http.Header { return w.header }
 func (w *contextWriter) WriteHeader(status int) {
 	w.to = w.ctx.BodyWriter()
 	if rw, ok := w.to.(http.ResponseWriter); ok {
-		w.deadline = http.NewResponseController(rw).SetWriteDeadline
+		w.control = http.NewResponseController(rw)
 	}
 	switch status {
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -83,13 +85,26 @@ func (w *contextWriter) WriteHeader(status int) {
 		w.problem(newProblem(CodePrecondition, "It isn't the one that the request's conditions name."), "Etag")
 		return
 	}
-	if n, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64); err == nil && w.stored.length != nil {
-		w.stored.length(n)
+	if err := w.begin(status); err != nil {
+		var p *Problem
+		if !errors.As(err, &p) {
+			p = internalProblem()
+		}
+		w.problem(p)
+		return
 	}
 	for name, values := range w.header {
 		w.ctx.SetHeader(name, values[0])
 	}
 	w.ctx.SetStatus(status)
+}
+
+func (w *contextWriter) begin(status int) error {
+	length, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64)
+	if w.stored.begin == nil || err != nil || status != http.StatusOK && status != http.StatusPartialContent {
+		return nil //nolint:nilerr // there is nothing to read then
+	}
+	return w.stored.begin(length)
 }
 
 // problem answers with p, and with those of the headers that explain it.
@@ -110,8 +125,22 @@ func (w *contextWriter) Write(p []byte) (int, error) {
 	if w.to == nil {
 		w.WriteHeader(http.StatusOK)
 	}
-	if w.deadline != nil {
-		_ = w.deadline(now().Add(w.stall)) // a server without deadlines has its own bounds
-	}
+	w.before(now().Add(w.stall))
 	return w.to.Write(p)
+}
+
+// before sets the time until which the client must have taken what is written.
+func (w *contextWriter) before(t time.Time) {
+	if w.control != nil {
+		_ = w.control.SetWriteDeadline(t) // a server without deadlines has its own bounds
+	}
+}
+
+// end takes the deadline away, which would else hold for the connection's next
+// answer, too; and before that sends what is still buffered.
+func (w *contextWriter) end() {
+	if w.control != nil && !w.muted {
+		_ = w.control.Flush() // the client has gone if it fails
+		w.before(time.Time{})
+	}
 }

@@ -81,6 +81,7 @@ var operations = []struct {
 }{
 	{http.MethodGet, "", httpapi.ScopeRead},
 	{http.MethodGet, "/manifest", httpapi.ScopeRead},
+	{http.MethodGet, "/tasks/site/content", httpapi.ScopeRead},
 	{http.MethodPost, "/cancel", httpapi.ScopeWrite},
 	{http.MethodPost, "/retry", httpapi.ScopeWrite},
 	{http.MethodDelete, "", httpapi.ScopeWrite},
