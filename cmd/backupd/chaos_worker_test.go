@@ -50,13 +50,17 @@ func newChaosWorker(w *world, name string) *chaosWorker {
 	for _, target := range targets {
 		cw.proxies[target] = w.proxy(name+"-"+target, target)
 	}
+	identity := "id"
+	if name == "worker-2" {
+		identity = "stableID" // one of them takes its own tasks back
+	}
 	var config strings.Builder
 	fmt.Fprintf(&config, `database: {wait: 2m}
 destination:
   azure: {container: %s, connectionString: "${env:STORE}"}
-workers: {id: %s, partSize: 64KiB, journalInterval: 200ms, leaseDuration: 6s}
+workers: {%s: %s, partSize: 64KiB, journalInterval: 200ms, leaseDuration: 6s}
 providers:
-`, chaosContainer, name)
+`, chaosContainer, identity, name)
 	for _, o := range chaosSources {
 		fmt.Fprintf(&config, "  - {name: %[1]s, url: \"http://%[2]s/%[1]s/export/{userId}/{siteId}\", maxWorkers: 6, stallTimeout: 3s, headerTimeout: 5s}\n",
 			o.Name, cw.proxies[toSources].Listen)
