@@ -54,7 +54,7 @@ func TestStablePort(t *testing.T) {
 	var own, others net.Listener
 	var port, tried int
 	require.NoError(t, atStablePort(func(p int) (err error) {
-		if port, err = p, nil; tried == 0 {
+		if port = p; tried == 0 {
 			if others, err = listen(p); err != nil {
 				return err
 			}
