@@ -238,7 +238,7 @@ func TestContentLeavesNoDeadline(t *testing.T) {
 	id := b.done(t).ID
 	require.Len(t, b.get(t, "/backup/"+id+"/tasks/site/content").body, 300_000)
 	<-time.After(2 * stall)
-	require.Equal(t, http.StatusOK, b.get(t, "/backup/"+id).StatusCode)
+	b.started(t, start) // a POST isn't sent again on another connection
 }
 
 type broken struct{ io.ReadCloser }

@@ -8,6 +8,7 @@
 //	POST   /backup/{id}/cancel     cancels it and its exports
 //	POST   /backup/{id}/retry      runs it again where it failed or was canceled
 //	DELETE /backup/{id}            deletes it
+//	POST   /backup/{id}/verify     compares its stored copy with the manifest
 //	POST   /backup/{id}/hold       puts a legal hold on it
 //	POST   /backup/{id}/release    ends that
 //	GET    /backup/{id}/manifest   is what proves its copy

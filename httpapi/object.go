@@ -5,10 +5,7 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"net/http"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sitebackup/sitebackup/backup/blob"
 )
@@ -84,13 +81,6 @@ func (o *objectReader) close() {
 	}
 	if o.cancel != nil {
 		o.cancel()
-	}
-}
-
-// abort breaks the connection off, so that what was sent doesn't look whole.
-func abort(ctx huma.Context) {
-	if _, ok := ctx.BodyWriter().(http.ResponseWriter); ok {
-		panic(http.ErrAbortHandler)
 	}
 }
 

@@ -49,7 +49,7 @@ func TestOpenAPI(t *testing.T) {
 	require.True(t, strings.HasPrefix(doc.OpenAPI, "3.1"))
 	require.Equal(t, "1.2.3", doc.Info.Version)
 	require.ElementsMatch(t, []string{
-		"/backup", "/backup/{id}", "/backup/{id}/cancel", "/backup/{id}/retry", "/backup/{id}/hold", "/backup/{id}/release",
+		"/backup", "/backup/{id}", "/backup/{id}/cancel", "/backup/{id}/retry", "/backup/{id}/verify", "/backup/{id}/hold", "/backup/{id}/release",
 		"/backup/{id}/manifest", "/backup/{id}/tasks/{provider}/content", "/provider",
 	}, slices.Collect(maps.Keys(doc.Paths)))
 
@@ -75,7 +75,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{
 		"Attempt", "Backup", "BackupList", "BackupSummary", "Damage", "FieldError", "Failure", "Hold", "HoldRequest", "Problem", "Progress",
-		"Provider", "ProviderList", "StartRequest", "Task", "Verification",
+		"Provider", "ProviderList", "StartRequest", "Task", "Verification", "VerifyRequest",
 	}, slices.Collect(maps.Keys(doc.Components.Schemas)))
 
 	var fromYAML map[string]any

@@ -43,6 +43,7 @@ func (a *api) register(to huma.API) {
 	a.registerList(to)
 	a.registerGet(to)
 	a.registerVerbs(to)
+	a.registerVerify(to)
 	a.registerHold(to)
 	a.registerManifest(to)
 	a.registerContent(to)

@@ -84,6 +84,7 @@ var operations = []struct {
 	{http.MethodGet, "/tasks/site/content", httpapi.ScopeRead},
 	{http.MethodPost, "/cancel", httpapi.ScopeWrite},
 	{http.MethodPost, "/retry", httpapi.ScopeWrite},
+	{http.MethodPost, "/verify", httpapi.ScopeWrite},
 	{http.MethodDelete, "", httpapi.ScopeWrite},
 	{http.MethodPost, "/hold", httpapi.ScopeAdmin},
 	{http.MethodPost, "/release", httpapi.ScopeAdmin},
