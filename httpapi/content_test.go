@@ -228,19 +228,6 @@ func TestContentLeavesStalledReaders(t *testing.T) {
 	require.Error(t, err, "it must not look whole")
 }
 
-// A connection is good for another request after a download, and however long
-// after.
-func TestContentLeavesNoDeadline(t *testing.T) {
-	t.Parallel()
-	const stall = 100 * time.Millisecond
-	es := exports()
-	b := setup(t, settings{store: memblob.New(), exports: es, options: httpapi.Options{StallTimeout: stall}})
-	id := b.done(t).ID
-	require.Len(t, b.get(t, "/backup/"+id+"/tasks/site/content").body, 300_000)
-	<-time.After(2 * stall)
-	b.started(t, start) // a POST isn't sent again on another connection
-}
-
 type broken struct{ io.ReadCloser }
 
 func (b broken) Read(p []byte) (int, error) {

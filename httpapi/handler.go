@@ -56,6 +56,9 @@ func noted(operation string, next http.Handler) http.Handler {
 func humaConfig(version string) huma.Config {
 	config := huma.DefaultConfig("Site backup", version)
 	config.Info.Description = description
+	config.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
+	config.Info.Contact = &huma.Contact{Name: "sitebackup", URL: "https://github.com/sitebackup/sitebackup"}
+	config.Servers = []*huma.Server{{URL: "/", Description: "The server that this description comes from."}}
 	config.Tags = []*huma.Tag{{Name: tag, Description: "Asking for backups, and watching them."}}
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	// The second is what huma looks up for application/problem+json.

@@ -49,7 +49,6 @@ func (s *stored) send(ctx huma.Context, stall time.Duration) {
 		r.Header.Del("Range") // several ranges are answered by the whole, which §14.2 allows
 	}
 	http.ServeContent(w, r, "", time.Time{}, s.body)
-	w.end()
 }
 
 func digestOf(data []byte) []byte {
@@ -133,14 +132,5 @@ func (w *contextWriter) Write(p []byte) (int, error) {
 func (w *contextWriter) before(t time.Time) {
 	if w.control != nil {
 		_ = w.control.SetWriteDeadline(t) // a server without deadlines has its own bounds
-	}
-}
-
-// end takes the deadline away, which would else hold for the connection's next
-// answer, too; and before that sends what is still buffered.
-func (w *contextWriter) end() {
-	if w.control != nil && !w.muted {
-		_ = w.control.Flush() // the client has gone if it fails
-		w.before(time.Time{})
 	}
 }
