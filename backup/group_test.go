@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/blob"
 )
 
 // rows is a backup as Postgres has it, its tasks, parts and events, without what
@@ -255,4 +256,43 @@ func TestGroupsAreGuardedAgainstZombies(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.ledger.FinishSeal(b.ctx, live.Lease))
 	b.requireState(id, backup.StateDone, states{"db": backup.TaskDone})
+}
+
+// A journal's write as one statement is what the general way writes, and what
+// doesn't fit is refused alike.
+func TestJournalIsAsTheGeneralWay(t *testing.T) {
+	b := setup(t)
+	other := *b
+	other.ledger = b.ledger.General()
+	ways := []*bundle{b, &other}
+	var works []*backup.TaskWork
+	for _, way := range ways {
+		id := way.start().ID
+		way.plan(id, "db", "site")
+		w := way.claim(id, "db")
+		require.NoError(t, way.ledger.OpenTask(way.ctx, w, backup.Source{Validator: `"v"`, Size: -1}))
+		works = append(works, w)
+	}
+	write := func(first int, offset int64, sizes ...int64) (errs []string) {
+		for i, way := range ways {
+			c := &blob.Checkpoint{Parts: parts(works[i], first, sizes...), Offset: offset, SHA256: []byte{byte(first)}, Cursor: "c"}
+			err := way.ledger.JournalTask(way.ctx, works[i], c, false)
+			errs = append(errs, fmt.Sprint(err))
+		}
+		require.Equal(t, errs[1], errs[0])
+		require.Equal(t, other.rows(works[1].BackupID), b.rows(works[0].BackupID))
+		return errs
+	}
+	require.Equal(t, "<nil>", write(0, 9, 4, 5)[0])
+	require.Equal(t, "<nil>", write(2, 15, 6)[0])
+	before := b.snapshot()
+	require.Contains(t, write(2, 21, 6)[0], "don't follow", "the same parts again")
+	require.Contains(t, write(4, 21, 6)[0], "don't follow", "a gap")
+	require.Contains(t, write(3, 20, 6)[0], "don't follow", "a wrong offset")
+	for _, w := range works {
+		w.Token = token()
+	}
+	require.Contains(t, write(3, 21, 6)[0], backup.ErrLeaseLost.Error())
+	require.Equal(t, before, b.snapshot())
+	b.requireSound()
 }

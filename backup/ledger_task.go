@@ -117,6 +117,9 @@ func (l *Ledger) task(ctx context.Context, lease Lease, state TaskState, fn func
 // UpdatePartTask event, too. When the backup is then larger than its limit, it
 // returns a permanent *SizeError.
 func (l *Ledger) JournalTask(ctx context.Context, w *TaskWork, c *blob.Checkpoint, announce bool) error {
+	if written, err := l.journalOnly(ctx, w, c, announce); written || err != nil {
+		return err
+	}
 	return l.c.inTx(ctx, func(tx pgx.Tx) error {
 		if !announce {
 			return l.appendParts(ctx, tx, w, c)
@@ -135,18 +138,43 @@ func (l *Ledger) JournalTask(ctx context.Context, w *TaskWork, c *blob.Checkpoin
 	})
 }
 
+// journalOnly is JournalTask without an event, of a backup without a limit, as one
+// statement: a large export does it for each 44 MiB. It reports false where that
+// isn't so, or the parts don't follow those that are there.
+func (l *Ledger) journalOnly(ctx context.Context, w *TaskWork, c *blob.Checkpoint, announce bool) (written bool, err error) {
+	if l.general || announce || w.Backup.MaxSize != 0 || len(c.Parts) == 0 || !inOrder(c.Parts, c.Parts[0].ID.Index()) {
+		return false, nil
+	}
+	tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`WITH
+		t AS (UPDATE {{schema}}.backup_task t SET `+journalSet+`
+			WHERE t.id = @id AND t.lease_token = @token AND t.state = 'running' AND t.stored_parts = @first AND t.stored_bytes + @bytes = @offset RETURNING t.id)
+		INSERT INTO {{schema}}.backup_part (task_id, idx, part_id, size, crc64)
+		SELECT t.id, p.* FROM t, unnest(@idx::int[], @ids::text[], @sizes::bigint[], @crcs::bigint[]) AS p`),
+		partColumns(c.Parts, journaling(w.Lease, c, named{"first": c.Parts[0].ID.Index()})))
+	if err != nil {
+		return false, fmt.Errorf("write journal: %w", err)
+	}
+	return tag.RowsAffected() > 0, nil
+}
+
+// journalSet appends to a task's journal. It takes what journaling adds.
+const journalSet = `stored_bytes = t.stored_bytes + @bytes, stored_parts = t.stored_parts + @n,
+	received_bytes = greatest(t.received_bytes, @offset), hash_state = @hash, cursor = @cursor, staged_at = now()`
+
+func journaling(lease Lease, c *blob.Checkpoint, args named) named {
+	args["id"], args["token"], args["offset"] = lease.TaskID, lease.Token, c.Offset
+	args["bytes"], args["n"], args["hash"], args["cursor"] = sizeOf(c.Parts), len(c.Parts), c.SHA256, c.Cursor
+	return args
+}
+
 func (l *Ledger) appendParts(ctx context.Context, tx pgx.Tx, w *TaskWork, c *blob.Checkpoint) error {
 	lease := w.Lease
 	var parts int
 	var offset int64
 	err := tx.QueryRow(ctx, l.c.sql(`
-		UPDATE {{schema}}.backup_task SET stored_bytes = stored_bytes + @bytes, stored_parts = stored_parts + @n,
-			received_bytes = greatest(received_bytes, @offset), hash_state = @hash, cursor = @cursor, staged_at = now()
-		WHERE id = @id AND lease_token = @token AND state = 'running' RETURNING stored_parts, stored_bytes`),
-		named{
-			"id": lease.TaskID, "token": lease.Token, "offset": c.Offset,
-			"bytes": sizeOf(c.Parts), "n": len(c.Parts), "hash": c.SHA256, "cursor": c.Cursor,
-		}).Scan(&parts, &offset)
+		UPDATE {{schema}}.backup_task t SET `+journalSet+`
+		WHERE t.id = @id AND t.lease_token = @token AND t.state = 'running' RETURNING t.stored_parts, t.stored_bytes`),
+		journaling(lease, c, named{})).Scan(&parts, &offset)
 	switch {
 	case isNoRows(err):
 		return fmt.Errorf("write journal: %w", ErrLeaseLost)
