@@ -37,6 +37,7 @@ const (
 	CodeObjectDamaged        Code = "object_damaged"
 	CodeNoStore              Code = "no_store"
 	CodeUnavailable          Code = "unavailable"
+	CodeOverloaded           Code = "overloaded"
 )
 
 // CodeInfo is what a code means.
@@ -72,6 +73,7 @@ var codes = []CodeInfo{
 	{CodeObjectDamaged, http.StatusInternalServerError, "The object in the store isn't there, or isn't as long as it was when it was stored."},
 	{CodeNoStore, http.StatusNotImplemented, "This server has no access to the store."},
 	{CodeUnavailable, http.StatusServiceUnavailable, "The database or the store can't be reached; the header Retry-After says when to try again."},
+	{CodeOverloaded, http.StatusServiceUnavailable, "The server has as many event streams open as it serves, or is stopping; the header Retry-After says when to try again."},
 }
 
 // Codes lists all codes, ordered by status.

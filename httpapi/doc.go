@@ -4,7 +4,8 @@
 //
 //	POST   /backup                 asks for a backup: 202, Location, and the backup
 //	GET    /backup                 lists backups, the newest first
-//	GET    /backup/{id}            tells how one stands
+//	GET    /backup/{id}            tells how one stands; with ?wait= when that has changed
+//	GET    /backup/{id}/events     sends its events, as they happen
 //	POST   /backup/{id}/cancel     cancels it and its exports
 //	POST   /backup/{id}/retry      runs it again where it failed or was canceled
 //	DELETE /backup/{id}            deletes it
@@ -104,6 +105,23 @@
 //   - object_damaged (500): The object in the store isn't there, or isn't as long as it was when it was stored.
 //   - no_store (501): This server has no access to the store.
 //   - unavailable (503): The database or the store can't be reached; the header Retry-After says when to try again.
+//   - overloaded (503): The server has as many event streams open as it serves, or is stopping; the header Retry-After says when to try again.
+//
+// # Following a backup
+//
+// GET /backup/{id} has an ETag, and a Retry-After as long as the backup is open. A
+// client that sends the tag as If-None-Match is answered 304 while nothing has
+// changed; with ?wait=30s the answer comes when something has, or after that time.
+//
+// GET /backup/{id}/events is a stream of server-sent events, whose ids count from
+// 1. They come from the table that each change writes them to, so that a client
+// which says what it got last (Last-Event-ID) goes on behind it, on any server. The
+// stream ends with the message "end" once the backup has ended, and without it
+// when the server stops or the client is too slow: then come again. A retry opens
+// a backup again, and with it there are further events behind the last one.
+//
+// Who tells of events is [Options.Watcher]. Its end, when the server stops, ends the
+// streams and long polls.
 //
 // # What a request may hold
 //

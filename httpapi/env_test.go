@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -49,6 +50,9 @@ type settings struct {
 	raw     bool // leave the schema without tables
 	store   blob.Store
 	exports map[string]*source // by provider; there are workers, too
+	watch   bool               // run a watcher
+
+	smallBuffers bool // of the connections, so that a client that doesn't read is noticed soon
 }
 
 // setup serves the API from a real listener, with a schema of its own.
@@ -78,10 +82,18 @@ func setup(t testing.TB, s settings) *bundle {
 		b.work(t)
 	}
 	s.options.Version = "1.2.3"
+	if s.watch {
+		s.options.Watcher = b.watch(t)
+	}
 	handler, err := httpapi.NewHandler(b.client, &s.options)
 	require.NoError(t, err)
-	server := httptest.NewServer(handler)
+	server := httptest.NewUnstartedServer(handler)
+	if s.smallBuffers {
+		server.Listener = smallBuffers{server.Listener}
+	}
+	server.Start()
 	t.Cleanup(func() {
+		server.CloseClientConnections()
 		server.Close()
 		if t.Failed() {
 			t.Log(b.log.String())
@@ -89,6 +101,33 @@ func setup(t testing.TB, s settings) *bundle {
 	})
 	b.url = server.URL
 	return b
+}
+
+// watch runs a watcher until the test ends. It learns of nothing by itself: what a
+// test waits for has to come by notification.
+func (b *bundle) watch(t testing.TB) *backup.Watcher {
+	t.Helper()
+	w, err := b.client.NewWatcher(&backup.WatcherConfig{PollInterval: time.Hour})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = w.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	return w
+}
+
+// smallBuffers is a listener whose connections keep little of what is sent.
+type smallBuffers struct{ net.Listener }
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(4096)
+	}
+	return conn, err
 }
 
 // unreachable is a pool whose server isn't there.

@@ -2,41 +2,149 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"reflect"
+	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sitebackup/sitebackup/backup"
 )
 
 type getInput struct {
 	// Any string, so that an id that can't be one is not found like others.
-	ID string `path:"id" doc:"The backup's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	ID          string `path:"id" doc:"The backup's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of an answer that the caller has: as long as it is the present one the answer is 304, without a body."`
+	Wait        string `query:"wait" doc:"With If-None-Match: how long to wait for a change before answering 304, as a number with the unit s or ms; at most 60s." example:"30s"`
+
+	wait time.Duration
+	err  error
+}
+
+// Resolve reads how long to wait.
+func (in *getInput) Resolve(ctx huma.Context) []error {
+	if in.wait, in.err = parseWait(in.Wait); in.wait > 0 {
+		withoutDeadlines(ctx)
+	}
+	return nil
 }
 
 type getOutput struct {
+	Status       int
+	ETag         string `header:"ETag" hidden:"true"`
+	RetryAfter   string `header:"Retry-After" hidden:"true"`
 	CacheControl string `header:"Cache-Control" hidden:"true"`
-	Body         *Backup
+	ContentType  string `header:"Content-Type" hidden:"true"`
+	Body         []byte
 }
 
 func (a *api) registerGet(to huma.API) {
+	schema := to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Backup](), true, "Backup")
+	header := func(schemaType, description string) *huma.Param {
+		return &huma.Param{Description: description, Schema: &huma.Schema{Type: schemaType}}
+	}
+	headers := func() map[string]*huma.Param {
+		return map[string]*huma.Param{
+			"ETag":        header(huma.TypeString, "Changes with the body."),
+			"Retry-After": header(huma.TypeInteger, "Seconds until it is worth asking again; not for a backup that has ended."),
+		}
+	}
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "getBackup",
 		Method:      http.MethodGet,
 		Path:        "/backup/{id}",
 		Tags:        []string{tag},
 		Summary:     "Tell how a backup stands",
-		Description: "A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.",
-	}, CodeNotFound), a.get)
+		Description: "A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.\n\n" +
+			"With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. " +
+			"What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. " +
+			"A server that stops, or that has as many clients waiting as it serves, answers at once.",
+		Responses: map[string]*huma.Response{
+			"200": {Description: "The backup.", Headers: headers(), Content: map[string]*huma.MediaType{jsonContentType: {Schema: schema}}},
+			"304": {Description: "The backup is as in the answer whose ETag was sent.", Headers: headers()},
+		},
+	}, CodeNotFound, CodeValidationFailed), a.get)
 }
 
 func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	b, err := a.client.Get(ctx, in.ID)
-	if err == nil {
-		err = visible(ctx, b)
+	if in.err != nil {
+		return nil, a.problemOf(ctx, in.err)
+	}
+	out, err := a.look(ctx, in)
+	if err == nil && out.Status == http.StatusNotModified && in.wait > 0 {
+		out, err = a.longPoll(ctx, in, out)
 	}
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
-	return &getOutput{CacheControl: "no-store", Body: view(b)}, nil
+	return &out.getOutput, nil
+}
+
+// looked is what there is to see, and up to which event.
+type looked struct {
+	getOutput
+	seq int64
+}
+
+// look answers at once.
+func (a *api) look(ctx context.Context, in *getInput) (*looked, error) {
+	b, err := a.visibleBackup(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	body, etag, err := encode(view(b))
+	if err != nil {
+		return nil, err
+	}
+	// A cache may keep it, and must ask each time.
+	out := &looked{seq: b.EventSeq(), getOutput: getOutput{Status: http.StatusOK, ETag: etag, CacheControl: "private, no-cache", ContentType: jsonContentType, Body: body}}
+	if d := askAgain(b); d > 0 {
+		out.RetryAfter = strconv.Itoa(int(d.Seconds()))
+	}
+	if in.IfNoneMatch != "" && matchesETag(in.IfNoneMatch, etag) {
+		out.Status, out.ContentType, out.Body = http.StatusNotModified, "", nil
+	}
+	return out, nil
+}
+
+// longPoll looks again when there are events, until something has changed, the
+// time is up, or nobody will tell of events any more.
+func (a *api) longPoll(ctx context.Context, in *getInput, was *looked) (*looked, error) {
+	if !a.streams.take() {
+		return was, nil
+	}
+	defer a.streams.leave()
+	sub, err := a.watcher.Watch(in.ID, was.seq)
+	if err != nil {
+		return nil, err
+	}
+	defer sub.Close()
+	waiting, cancel := context.WithTimeout(ctx, in.wait)
+	defer cancel()
+	for {
+		_, err := sub.Next(waiting)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil && !errors.Is(err, backup.ErrWatcherStopped) && waiting.Err() == nil && !errors.Is(err, backup.ErrNotFound) {
+			return nil, err
+		}
+		now, lookErr := a.look(ctx, in)
+		if lookErr != nil || now.Status != http.StatusNotModified || err != nil {
+			return now, lookErr
+		}
+	}
+}
+
+// visibleBackup is the backup, if the caller may see it.
+func (a *api) visibleBackup(ctx context.Context, id string) (*backup.Backup, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	b, err := a.client.Get(ctx, id)
+	if err == nil {
+		err = visible(ctx, b)
+	}
+	return b, err
 }

@@ -49,7 +49,7 @@ func TestOpenAPI(t *testing.T) {
 	require.True(t, strings.HasPrefix(doc.OpenAPI, "3.1"))
 	require.Equal(t, "1.2.3", doc.Info.Version)
 	require.ElementsMatch(t, []string{
-		"/backup", "/backup/{id}", "/backup/{id}/cancel", "/backup/{id}/retry", "/backup/{id}/verify", "/backup/{id}/hold", "/backup/{id}/release",
+		"/backup", "/backup/{id}", "/backup/{id}/events", "/backup/{id}/cancel", "/backup/{id}/retry", "/backup/{id}/verify", "/backup/{id}/hold", "/backup/{id}/release",
 		"/backup/{id}/manifest", "/backup/{id}/tasks/{provider}/content", "/provider",
 	}, slices.Collect(maps.Keys(doc.Paths)))
 
@@ -59,23 +59,28 @@ func TestOpenAPI(t *testing.T) {
 	require.Equal(t, "#/components/schemas/Backup", start.Responses["202"].Content["application/json"].Schema["$ref"])
 	get := doc.Paths["/backup/{id}"]["get"]
 	require.Equal(t, "getBackup", get.OperationID)
+	events := doc.Paths["/backup/{id}/events"]["get"]
+	require.Equal(t, "streamBackupEvents", events.OperationID)
+	require.Contains(t, events.Responses["200"].Content, "text/event-stream")
+	require.Contains(t, get.Responses, "304")
+	require.Contains(t, get.Responses["200"].Headers, "ETag")
 	require.Equal(t, "bearer", doc.Components.SecuritySchemes["bearer"].Scheme)
 	require.Equal(t, []map[string][]string{{"bearer": {"write"}}}, start.Security)
 	require.Equal(t, []map[string][]string{{"bearer": {"read"}}}, get.Security)
-	for _, op := range []operation{start, get} {
+	for _, op := range []operation{start, get, events} {
 		require.Contains(t, op.Responses, "401")
 		require.Contains(t, op.Responses, "403")
 		require.NotEmpty(t, op.Summary)
 		require.NotEmpty(t, op.Description)
 		for status, res := range op.Responses {
-			if status[0] != '2' {
+			if status[0] > '3' {
 				require.Equal(t, "#/components/schemas/Problem", res.Content["application/problem+json"].Schema["$ref"], status)
 			}
 		}
 	}
 	require.ElementsMatch(t, []string{
-		"Attempt", "Backup", "BackupList", "BackupSummary", "Damage", "FieldError", "Failure", "Hold", "HoldRequest", "Problem", "Progress",
-		"Provider", "ProviderList", "StartRequest", "Task", "Verification", "VerifyRequest",
+		"Attempt", "Backup", "BackupEvent", "BackupList", "BackupSummary", "Damage", "FieldError", "Failure", "Hold", "HoldRequest", "Problem", "Progress",
+		"Provider", "ProviderList", "StartRequest", "StreamEnd", "Task", "TaskEvent", "Verification", "VerifyRequest",
 	}, slices.Collect(maps.Keys(doc.Components.Schemas)))
 
 	var fromYAML map[string]any

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/sitebackup/sitebackup/backup"
 )
 
 // Options are the optional settings of Register and NewHandler. Nil is the same
@@ -29,6 +31,16 @@ type Options struct {
 	// RateLimit bounds how often callers may ask, where Authorize is set: beyond it
 	// they are answered 429, with a Retry-After.
 	RateLimit RateLimit
+
+	// Watcher tells of events as they are written. The host runs it, and stops it when
+	// its server has closed its listeners and waits for the last requests (see
+	// [http.Server.RegisterOnShutdown]): that ends event streams and long polls.
+	// Defaults to nil: each of those asks the database every 2 seconds, and only its
+	// client ends it.
+	Watcher *backup.Watcher
+
+	// Streams bound event streams and long polls.
+	Streams Streams
 
 	// Timeout bounds the work for one request, but for what a download takes. Defaults to 10 seconds.
 	Timeout time.Duration
@@ -68,6 +80,7 @@ func (o *Options) withDefaults(logger *slog.Logger) Options {
 		out.AuthorizeHandlers = out.Authorize
 	}
 	out.RateLimit = out.RateLimit.withDefaults()
+	out.Streams = out.Streams.withDefaults()
 	out.Timeout = cmp.Or(out.Timeout, 10*time.Second)
 	out.StallTimeout = cmp.Or(out.StallTimeout, time.Minute)
 	out.Version = cmp.Or(out.Version, "0.0.0")

@@ -23,10 +23,17 @@ type api struct {
 	timeout time.Duration
 	stall   time.Duration
 	guard   *guard
+	watcher *backup.Watcher
+	bounds  Streams
+	streams slots // that are taken
 }
 
 func newAPI(client *backup.Client, o *Options) *api {
-	a := &api{client: client, log: o.Logger, timeout: o.Timeout, stall: o.StallTimeout}
+	a := &api{client: client, log: o.Logger, timeout: o.Timeout, stall: o.StallTimeout, watcher: o.Watcher, bounds: o.Streams, streams: make(slots, o.Streams.Max)}
+	if a.watcher == nil {
+		// Nobody runs it: its readers look by themselves.
+		a.watcher, _ = client.NewWatcher(&backup.WatcherConfig{PollInterval: askRunning})
+	}
 	a.guard = &guard{authorize: o.Authorize, challenge: bearerScheme, limits: newLimits(o.RateLimit), problemOf: a.problemOf}
 	return a
 }
@@ -48,6 +55,7 @@ func (a *api) register(to huma.API) {
 	a.registerManifest(to)
 	a.registerContent(to)
 	a.registerProviders(to)
+	a.registerEvents(to)
 }
 
 const (

@@ -33,7 +33,7 @@ func TestStartAndGet(t *testing.T) {
 
 	a = b.get(t, a.Header.Get("Location"))
 	require.Equal(t, http.StatusOK, a.StatusCode)
-	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+	require.Equal(t, "private, no-cache", a.Header.Get("Cache-Control"), "a cache must ask each time")
 	require.Equal(t, started, decode[httpapi.Backup](t, a))
 }
 
