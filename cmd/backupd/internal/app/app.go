@@ -36,12 +36,14 @@ type App struct {
 	served   sync.WaitGroup
 	failed   chan error
 	stopUI   context.CancelFunc
+
+	stopWatching context.CancelFunc
 }
 
 // Start starts what the options say, with ctx as the bound of the start. After
 // an error nothing is left behind. The caller stops what it returns.
 func Start(ctx context.Context, f *config.File, opts Options) (*App, error) {
-	a := &App{file: f, opts: opts, failed: make(chan error, 1), stopUI: func() {}, leaveID: func() {}}
+	a := &App{file: f, opts: opts, failed: make(chan error, 1), stopUI: func() {}, stopWatching: func() {}, leaveID: func() {}}
 	for _, step := range []func(context.Context) error{a.listen, a.openStore, a.openDatabase, a.makeClient, a.startWorkers, a.serve} {
 		if err := step(ctx); err != nil {
 			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopPatience)
@@ -137,6 +139,7 @@ func (a *App) Stop(ctx context.Context) error {
 	stopping.Wait()
 	a.leaveID()
 	a.stopUI()
+	a.stopWatching() // a server that has served has done so
 	a.served.Wait()
 	for _, pool := range []*pgxpool.Pool{a.riverDB, a.pool} {
 		if pool != nil {

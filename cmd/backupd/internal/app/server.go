@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"riverqueue.com/riverui"
 
+	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/httpapi"
 )
 
@@ -25,8 +26,13 @@ func (a *App) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	watcher, stopWatching, err := a.watch(ctx)
+	if err != nil {
+		return err
+	}
 	opts := &httpapi.Options{
-		Logger: a.opts.Log, Version: a.opts.Version, Hosts: allowedHosts(a.listener, a.file),
+		Watcher: watcher,
+		Logger:  a.opts.Log, Version: a.opts.Version, Hosts: allowedHosts(a.listener, a.file),
 		Handlers: map[string]http.Handler{uiPath + "/": ui},
 	}
 	if err := a.askCallers(ctx, opts); err != nil {
@@ -45,12 +51,31 @@ func (a *App) serve(ctx context.Context) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(a.opts.Log.Handler(), slog.LevelWarn),
 	}
+	// Only when nobody new is let in: the clients of event streams come again at
+	// once, and are to find another server.
+	a.server.RegisterOnShutdown(stopWatching)
 	a.served.Go(func() {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("serve HTTP: %w", err)
 		}
 	})
 	return nil
+}
+
+// watch tells the API's clients of events until the server stops.
+func (a *App) watch(ctx context.Context) (*backup.Watcher, context.CancelFunc, error) {
+	watcher, err := a.Client.NewWatcher(nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make watcher: %w", err)
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	a.stopWatching = stop
+	a.served.Go(func() {
+		if err := watcher.Run(running); err != nil {
+			a.opts.Log.ErrorContext(running, "the watcher has ended", slog.Any("error", err))
+		}
+	})
+	return watcher, stop, nil
 }
 
 // askCallers has callers asked who they are, if any credentials are configured,
