@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +27,16 @@ import (
 	"github.com/sitebackup/sitebackup/migrations"
 )
 
-func TestMain(m *testing.M) { envtest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(serverSchema) == "" {
+		envtest.Main(m)
+		return
+	}
+	if err := serveHere(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // bundle is a running server and what is behind it.
 type bundle struct {
