@@ -89,7 +89,7 @@ func (c *Client) inChangeOf(ctx context.Context, id string, queue func(*pgx.Batc
 		if err := tx.Commit(ctx); err != nil {
 			return err
 		}
-		c.notify(tx.changed...)
+		c.notify(tx.changed...) //nolint:contextcheck // sent for others, too
 		return nil
 	})
 }

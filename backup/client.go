@@ -206,7 +206,7 @@ func (c *Client) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
 			return fn(own)
 		})
 		if err == nil {
-			c.notify(own.changed...)
+			c.notify(own.changed...) //nolint:contextcheck // sent for others, too
 		}
 		return err
 	})

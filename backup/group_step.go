@@ -268,7 +268,7 @@ func (l *Ledger) alone(ctx context.Context, what string, v verb, small bool, que
 	}
 	single := new(group)
 	v.join(single)
-	l.c.notify(single.changed()...)
+	l.c.notify(single.changed()...) //nolint:contextcheck // sent for others, too
 	return nil
 }
 

@@ -24,9 +24,6 @@ type feed struct {
 // add takes in what was read behind head. A reader that has left too much unread
 // is dropped.
 func (f *feed) add(events []Event, maxUnread int) {
-	for len(events) > 0 && events[0].Seq <= f.head {
-		events = events[1:]
-	}
 	if len(events) == 0 {
 		return
 	}

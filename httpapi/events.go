@@ -77,7 +77,7 @@ func (a *api) events(ctx context.Context, in *eventsInput) (*eventsOutput, error
 		a.streams.leave()
 		return nil, a.problemOf(ctx, err)
 	}
-	return &eventsOutput{Body: func(to huma.Context) {
+	return &eventsOutput{Body: func(to huma.Context) { //nolint:contextcheck // it has the context of the request
 		defer a.streams.leave()
 		if s == nil {
 			to.SetStatus(http.StatusNoContent)
