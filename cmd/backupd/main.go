@@ -6,9 +6,16 @@
 //	backupd config check    say what is wrong with the configuration
 //	backupd migrate up      prepare the database
 //	backupd serve           serve the API and make backups
+//	backupd backup          start, list, show, watch, cancel, retry, verify, download and rm
+//	                        backups of a server: --server and --token, or
+//	                        BACKUPD_SERVER and BACKUPD_TOKEN
+//	backupd verify          prove a copy with nothing but itself
 //
 // It ends with status 0 when all went well, 1 when something is wrong, and 2
-// when it wasn't understood. A first Ctrl-C or SIGTERM ends it in order; a
+// when it wasn't understood. The commands about backups tell more: 3 means that the
+// backup failed or was canceled, or that its copy is damaged, 4 that there is no
+// such backup, 5 that the token doesn't do, and 6 that the backup isn't in a state that
+// allows this. With --output json they print JSON. A first Ctrl-C or SIGTERM ends it in order; a
 // second one at once, with status 130.
 package main
 
@@ -26,15 +33,9 @@ import (
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
 )
 
-const (
-	statusFailed = 1
-	statusUsage  = 2
-	statusCut    = 130
-)
-
 const description = `Backs up users' sites: streams their exports to Azure Blob Storage or a directory, and proves what it stored.
 
-It ends with status 0 when all went well, 1 when something is wrong, 2 when the command line is.`
+It ends with status 0 when all went well, 1 when something is wrong, 2 when the command line is, 3 when a backup failed, was canceled or is damaged, 4 when there is none, 5 when the token doesn't do, 6 when a backup's state doesn't allow it.`
 
 // system is what a command has of the world around it.
 type system struct {
@@ -50,6 +51,8 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the API and make backups."`
 	Migrate migrateCmd `cmd:"" help:"Prepare the database."`
 	Conf    configCmd  `cmd:"" name:"config" help:"Look at the configuration."`
+	Backup  backupCmd  `cmd:"" help:"Start, look at and download backups of a server."`
+	Verify  verifyCmd  `cmd:"" help:"Prove a copy with nothing but itself. The status is 3 if it is damaged."`
 	Token   tokenCmd   `cmd:"" help:"Make credentials for the API."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -101,5 +104,5 @@ func fail(sys *system, err error) int {
 		return statusFailed
 	}
 	fmt.Fprintf(sys.err, "backupd: %s\n", err)
-	return statusFailed
+	return statusOf(err)
 }

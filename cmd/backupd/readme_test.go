@@ -31,6 +31,28 @@ func snippets(t *testing.T) (shell []string, yaml string) {
 	return shell, yaml
 }
 
+const backupCommands = `backupd backup start --user 658683afc91423af04d82152 --site 658683afc91423af04d82153 --watch
+backupd backup list --status done
+backupd backup verify <the id>
+backupd backup download <the id> copy
+backupd verify --offline --dir copy`
+
+func TestReadmeBackupCommands(t *testing.T) {
+	t.Parallel()
+	s := setup(t, 1<<20, "")
+	url := start(t, s.env(), "serve", "--migrate", "--listen", "localhost:0").ready()
+	dir, id := filepath.Join(t.TempDir(), "copy"), ""
+	for line := range strings.SplitSeq(backupCommands, "\n") {
+		line = strings.NewReplacer("<the id>", id, " copy", " "+dir).Replace(line)
+		status, out, err := runs(t, []string{"BACKUPD_SERVER=" + url}, strings.Fields(line)[1:]...)
+		require.Zero(t, status, "%s: %s", line, err)
+		if id == "" {
+			id = strings.Fields(out)[1]
+		}
+	}
+	require.FileExists(t, filepath.Join(dir, "manifest.json"))
+}
+
 // Every command of the README is run: here, by another test of this package, or
 // by .ci/run, which takes the test command from the README.
 func TestReadmeCommands(t *testing.T) {
@@ -41,7 +63,8 @@ func TestReadmeCommands(t *testing.T) {
 		startCommand + "\n" + strings.Replace(getCommand, "%s", "<the id it returned>", 1), // TestServe
 		"go test ./...", // this
 		"backupd config check --config backupd.yaml\nbackupd migrate up --config backupd.yaml\nbackupd serve --config backupd.yaml",
-		"go run ./cmd/backupbench",                                     // its own tests, and .ci/run with --gate
+		backupCommands,             // TestReadmeBackupCommands
+		"go run ./cmd/backupbench", // its own tests, and .ci/run with --gate
 		"go test ./jobs -run '^$' -bench JobLayer -benchtime 2000x -v", // .ci/run, with 300
 	}, shell)
 

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/remote"
+	"github.com/sitebackup/sitebackup/httpapi/client"
+)
+
+type backupCmd struct {
+	Server string `env:"BACKUPD_SERVER" default:"http://localhost:3000" placeholder:"URL" help:"Where the server is. Defaults to ${default}."`
+	Token  string `env:"BACKUPD_TOKEN" placeholder:"TOKEN" help:"The credential; better in the environment, where other users of this machine don't see it."`
+	Output string `short:"o" enum:"text,json" default:"text" help:"text or json."`
+
+	Start    backupStartCmd    `cmd:"" help:"Ask for a backup."`
+	List     backupListCmd     `cmd:"" help:"List backups, the newest first."`
+	Show     backupShowCmd     `cmd:"" help:"Tell how a backup stands."`
+	Watch    backupWatchCmd    `cmd:"" help:"Watch a backup to its end. The status is 3 if that isn't done."`
+	Cancel   backupCancelCmd   `cmd:"" help:"Cancel a backup."`
+	Retry    backupRetryCmd    `cmd:"" help:"Run a failed or canceled backup again."`
+	Verify   backupVerifyCmd   `cmd:"" help:"Let the server compare the stored copy with the manifest. The status is 3 if it is damaged."`
+	Download backupDownloadCmd `cmd:"" help:"Copy a backup that is done into a directory, check its SHA-256s, and write the manifest last. Run again, it goes on where it stopped."`
+	Rm       backupRmCmd       `cmd:"" name:"rm" help:"Delete a backup."`
+}
+
+// client asks the server, and shows it the token.
+func (c *backupCmd) client() (*client.Client, error) {
+	u, err := url.Parse(c.Server)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, &statusError{statusUsage, fmt.Errorf("--server must be a URL such as https://backup.example.com, not %q", c.Server)}
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // it is what it says
+	transport.ResponseHeaderTimeout = time.Minute
+	return client.NewClient(c.Server, client.WithHTTPClient(&http.Client{
+		Transport: transport,
+		// No answer of the API that is asked for here leads elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		r.Header.Set("User-Agent", "backupd/"+version())
+		if c.Token != "" {
+			r.Header.Set("Authorization", "Bearer "+c.Token)
+		}
+		return nil
+	}))
+}
+
+type backupStartCmd struct {
+	User              string            `required:"" placeholder:"ID" help:"The user."`
+	Site              string            `required:"" placeholder:"ID" help:"The user's site."`
+	Providers         []string          `name:"provider" placeholder:"NAME" help:"An export to make; may be given more than once. Defaults to all."`
+	Labels            map[string]string `name:"label" placeholder:"KEY=VALUE" help:"A label; may be given more than once."`
+	ContinueOnFailure bool              `help:"Let the other exports run on when one fails for good."`
+	SizeLimit         config.Size       `placeholder:"SIZE" help:"The most that all exports together may have, such as 10GiB."`
+	IfActive          string            `enum:"start,join,reject" default:"start" help:"What to do where the site has a backup that hasn't ended: start, join or reject."`
+	Key               string            `placeholder:"KEY" help:"An idempotency key: the same command with the same key starts one backup."`
+	Watch             bool              `short:"w" help:"Watch it to its end."`
+}
+
+// Run starts a backup.
+func (s *backupStartCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	api, err := c.Backup.client()
+	if err != nil {
+		return err
+	}
+	ifActive := client.StartRequestIfActive(s.IfActive)
+	request := client.StartRequest{UserID: s.User, SiteID: s.Site, Providers: s.Providers, Labels: s.Labels, ContinueOnFailure: &s.ContinueOnFailure, IfActive: &ifActive}
+	if limit := int64(s.SizeLimit); limit != 0 {
+		request.SizeLimit = &limit
+	}
+	params := &client.StartBackupParams{}
+	if s.Key != "" {
+		params.IdempotencyKey = &s.Key
+	}
+	b, err := client.Read[client.Backup](api.StartBackup(ctx, params, request))
+	if err != nil {
+		return err
+	}
+	if s.Watch {
+		return watch(ctx, sys, &c.Backup, api, b.ID.String())
+	}
+	return printBackup(sys, &c.Backup, b)
+}
+
+type backupListCmd struct {
+	User   string    `placeholder:"ID" help:"Only this user's."`
+	Site   string    `placeholder:"ID" help:"Only this site's."`
+	Status []string  `enum:"pending,running,done,failed,canceled,deleting" help:"Only those in this status; may be given more than once."`
+	Since  time.Time `placeholder:"TIME" help:"Only those that were asked for then or later, such as 2026-01-02T03:04:05Z."`
+	Until  time.Time `placeholder:"TIME" help:"Only those that were asked for before."`
+	Limit  int       `default:"50" help:"How many at most; 0: all."`
+}
+
+// Run lists backups, page by page.
+func (l *backupListCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	api, err := c.Backup.client()
+	if err != nil {
+		return err
+	}
+	if l.Limit < 0 {
+		return &statusError{statusUsage, errors.New("--limit must not be negative")}
+	}
+	all := []client.BackupSummary{}
+	params := l.params()
+	for {
+		if page := 200; l.Limit > 0 {
+			page = min(page, l.Limit-len(all))
+			params.Limit = &page
+		}
+		list, err := client.Read[client.BackupList](api.ListBackups(ctx, params))
+		if err != nil {
+			return err
+		}
+		all = append(all, list.Backups...)
+		if list.NextCursor == nil || l.Limit > 0 && len(all) >= l.Limit {
+			return printList(sys, &c.Backup, all)
+		}
+		params.Cursor = list.NextCursor
+	}
+}
+
+func (l *backupListCmd) params() *client.ListBackupsParams {
+	p := &client.ListBackupsParams{}
+	if l.User != "" {
+		p.UserID = &l.User
+	}
+	if l.Site != "" {
+		p.SiteID = &l.Site
+	}
+	for _, s := range l.Status {
+		p.Status = append(p.Status, client.ListBackupsParamsStatus(s))
+	}
+	if !l.Since.IsZero() {
+		p.Since = &l.Since
+	}
+	if !l.Until.IsZero() {
+		p.Until = &l.Until
+	}
+	return p
+}
+
+// named is a command about one backup.
+type named struct {
+	ID string `arg:"" help:"The backup's id."`
+}
+
+// id is the id, lest an empty one ask for something else.
+func (n *named) id() (string, error) {
+	if id := strings.TrimSpace(n.ID); id != "" && id != "." && id != ".." {
+		return id, nil
+	}
+	return "", &statusError{statusUsage, fmt.Errorf("%q is no backup's id", n.ID)}
+}
+
+// one sends a request about a backup, and prints what comes back.
+func (n *named) one(ctx context.Context, sys *system, c *cli, send func(*client.Client) request) error {
+	id, err := n.id()
+	if err != nil {
+		return err
+	}
+	api, err := c.Backup.client()
+	if err != nil {
+		return err
+	}
+	b, err := client.Read[client.Backup](send(api)(ctx, id))
+	if err != nil {
+		return err
+	}
+	return printBackup(sys, &c.Backup, b)
+}
+
+type (
+	request = func(context.Context, string, ...client.RequestEditorFn) (*http.Response, error)
+
+	backupShowCmd   struct{ named }
+	backupCancelCmd struct{ named }
+	backupRetryCmd  struct{ named }
+	backupRmCmd     struct{ named }
+	backupWatchCmd  struct{ named }
+)
+
+// Run shows a backup.
+func (s *backupShowCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	return s.one(ctx, sys, c, func(api *client.Client) request { return api.GetBackup })
+}
+
+// Run cancels a backup.
+func (s *backupCancelCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	return s.one(ctx, sys, c, func(api *client.Client) request { return api.CancelBackup })
+}
+
+// Run retries a backup.
+func (s *backupRetryCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	return s.one(ctx, sys, c, func(api *client.Client) request { return api.RetryBackup })
+}
+
+// Run deletes a backup.
+func (s *backupRmCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	return s.one(ctx, sys, c, func(api *client.Client) request { return api.DeleteBackup })
+}
+
+// Run watches a backup.
+func (s *backupWatchCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	id, err := s.id()
+	if err != nil {
+		return err
+	}
+	api, err := c.Backup.client()
+	if err != nil {
+		return err
+	}
+	return watch(ctx, sys, &c.Backup, api, id)
+}
+
+func watch(ctx context.Context, sys *system, c *backupCmd, api *client.Client, id string) error {
+	p := newProgress(sys, c)
+	b, err := remote.Watch(ctx, api, id, p.backup, remote.Ended)
+	p.end()
+	if err != nil {
+		return err
+	}
+	if err := printBackup(sys, c, b); err != nil {
+		return err
+	}
+	if b.Status != client.BackupStatusDone {
+		return &statusError{statusBad, fmt.Errorf("backup %s is %s", id, b.Status)}
+	}
+	return nil
+}

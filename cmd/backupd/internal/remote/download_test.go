@@ -1,0 +1,194 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/httpapi/client"
+)
+
+const id = "019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"
+
+// api serves one backup, as the API does; cut says how much of each answer gets
+// through.
+type api struct {
+	data     []byte
+	manifest backup.Manifest
+
+	mu     sync.Mutex
+	cut    int // 0: all
+	ranges []string
+}
+
+func newAPI(t *testing.T) (*api, *client.Client) {
+	t.Helper()
+	a := &api{data: make([]byte, 500_000)}
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(a.data)
+	a.manifest = backup.Manifest{Version: 1, BackupID: id, Objects: []backup.ManifestObject{{
+		Provider: "site", Key: "u/s/" + id + "/site/1", Size: int64(len(a.data)), SHA256: digest(a.data),
+	}}}
+	server := httptest.NewServer(a)
+	t.Cleanup(server.Close)
+	c, err := client.NewClient(server.URL)
+	require.NoError(t, err)
+	return a, c
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if strings.HasSuffix(r.URL.Path, "/manifest") {
+		_ = json.NewEncoder(w).Encode(a.manifest)
+		return
+	}
+	a.ranges = append(a.ranges, r.Header.Get("Range"))
+	w.Header().Set("Etag", fmt.Sprintf("%q", digest(a.data)))
+	if a.cut > 0 {
+		w = &cutter{w, a.cut}
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.data))
+}
+
+// cutter breaks the connection off.
+type cutter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	if len(p) <= c.left {
+		c.left -= len(p)
+		return c.ResponseWriter.Write(p)
+	}
+	_, _ = c.ResponseWriter.Write(p[:c.left])
+	_ = http.NewResponseController(c.ResponseWriter).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+func (a *api) download(t *testing.T, c *client.Client, dir string) error {
+	t.Helper()
+	_, err := Download(t.Context(), c, id, dir, func(string, int64, int64) {})
+	return err
+}
+
+func TestDownloadGoesOn(t *testing.T) {
+	t.Parallel()
+	a, c := newAPI(t)
+	a.cut = 200_000
+	dir := t.TempDir()
+	require.NoError(t, a.download(t, c, dir))
+	require.Equal(t, []string{"", "bytes=200000-", "bytes=400000-"}, a.ranges)
+	got, err := os.ReadFile(filepath.Join(dir, "site"))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(a.data, got))
+	require.FileExists(t, filepath.Join(dir, ManifestName))
+	require.NoFileExists(t, filepath.Join(dir, "site.part"))
+	require.NoError(t, a.download(t, c, dir))
+	require.Len(t, a.ranges, 3, "what is there is not asked for again")
+}
+
+// Another process goes on where one was killed; and what it left may be anything.
+func TestDownloadTakesUpWhatIsThere(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		there  func(data []byte) []byte
+		ranges []string
+	}{
+		"a beginning":      {func(data []byte) []byte { return data[:123] }, []string{"bytes=123-"}},
+		"all of it":        {func(data []byte) []byte { return data }, nil},
+		"something else":   {func([]byte) []byte { return make([]byte, 123) }, []string{"bytes=123-", ""}},
+		"too much":         {func(data []byte) []byte { return append(bytes.Clone(data), 1) }, []string{""}},
+		"all, but damaged": {func(data []byte) []byte { return make([]byte, len(data)) }, []string{""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, c := newAPI(t)
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "site.part"), test.there(a.data), 0o600))
+			require.NoError(t, a.download(t, c, dir))
+			require.Equal(t, test.ranges, a.ranges)
+			got, err := os.ReadFile(filepath.Join(dir, "site"))
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(a.data, got))
+		})
+	}
+}
+
+// A copy that isn't what the manifest says is never taken for whole.
+func TestDownloadRefuses(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*api)
+		text   string
+	}{
+		"another digest":  {func(a *api) { a.manifest.Objects[0].SHA256 = strings.Repeat("0", 64) }, "its SHA-256 is"},
+		"another size":    {func(a *api) { a.manifest.Objects[0].Size-- }, "the export has 500000 bytes"},
+		"longer":          {func(a *api) { a.manifest.Objects[0].Size++ }, "the export has 500000 bytes"},
+		"a path":          {func(a *api) { a.manifest.Objects[0].Provider = "../x" }, "name"},
+		"another backup":  {func(a *api) { a.manifest.BackupID = "x" }, "of backup \"x\""},
+		"another version": {func(a *api) { a.manifest.Version = 2 }, "version 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, c := newAPI(t)
+			test.change(a)
+			dir := t.TempDir()
+			require.ErrorContains(t, a.download(t, c, dir), test.text)
+			require.NoFileExists(t, filepath.Join(dir, ManifestName))
+			require.NoFileExists(t, filepath.Join(dir, "site"))
+		})
+	}
+}
+
+func TestDownloadIntoAnothersDirectory(t *testing.T) {
+	t.Parallel()
+	a, c := newAPI(t)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ManifestName), []byte("{}"), 0o600))
+	require.ErrorContains(t, a.download(t, c, dir), "is of another backup")
+}
+
+// What may pass is asked for again; what can't is not.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	answers := []int{503, 429, 200, 404}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		w.Header().Set("Retry-After", "0")
+		w.WriteHeader(answers[0])
+		answers = answers[1:]
+		_, _ = fmt.Fprintf(w, `{"id":%q,"status":"running"}`, id)
+	}))
+	t.Cleanup(server.Close)
+	c, err := client.NewClient(server.URL)
+	require.NoError(t, err)
+	shown := 0
+	_, err = Watch(context.WithoutCancel(t.Context()), c, id, func(*client.Backup) { shown++ }, Ended)
+	var e *client.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, int64(404), e.Status)
+	require.Equal(t, 1, shown)
+}

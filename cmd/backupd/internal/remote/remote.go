@@ -1,0 +1,87 @@
+// Package remote does what needs more than one request to a server: watching a
+// backup to its end, and downloading one. It asks through the generated client.
+package remote
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sitebackup/sitebackup/httpapi/client"
+)
+
+const (
+	pollEvery = 500 * time.Millisecond
+	// tries is how often in a row a request may fail in a way that may pass.
+	tries = 8
+	// longestPause bounds the pause between tries, which doubles from a quarter of
+	// a second, and what a Retry-After may ask for.
+	longestPause = 15 * time.Second
+)
+
+// Watch asks for the backup until it is as until wants it, and shows each answer.
+func Watch(ctx context.Context, c *client.Client, id string, show func(*client.Backup), until func(*client.Backup) bool) (*client.Backup, error) {
+	for failures := 0; ; {
+		b, err := client.Read[client.Backup](c.GetBackup(ctx, id))
+		pause := pollEvery
+		if err != nil {
+			failures++
+			if !passing(err) || failures == tries {
+				return nil, err
+			}
+			pause = pauseAfter(err, failures)
+		} else {
+			failures = 0
+			show(b)
+			if until(b) {
+				return b, nil
+			}
+		}
+		if err := wait(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Ended reports whether a backup moves no further by itself.
+func Ended(b *client.Backup) bool {
+	switch b.Status {
+	case client.BackupStatusDone, client.BackupStatusFailed, client.BackupStatusCanceled:
+		return true
+	default:
+		return false
+	}
+}
+
+// passing reports whether a request that failed like this may work later: the
+// server was out of reach, or too busy.
+func passing(err error) bool {
+	var e *client.Error
+	if errors.As(err, &e) {
+		return e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError && e.Code != client.ProblemCodeObjectDamaged && e.Code != client.ProblemCodeNoStore
+	}
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, errLocal)
+}
+
+func pauseAfter(err error, failures int) time.Duration {
+	var e *client.Error
+	if errors.As(err, &e) {
+		if seconds, err := strconv.Atoi(e.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+			return min(time.Duration(min(seconds, 3600))*time.Second, longestPause)
+		}
+	}
+	return min(250*time.Millisecond<<failures, longestPause)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

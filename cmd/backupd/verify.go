@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/blob"
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/app"
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/remote"
+)
+
+type verifyCmd struct {
+	Offline  bool    `required:"" help:"With the copy alone: no server and no database is asked. With one, it is backupd backup verify."`
+	Dir      string  `placeholder:"DIR" help:"A directory that backupd backup download has made."`
+	Manifest string  `placeholder:"KEY" help:"In place of it, a manifest's key in the configured destination, such as user/site/backup/manifest.json."`
+	Sample   float64 `default:"1" help:"The share of each export that is read: more than 0, and at most 1, which reads everything."`
+	Output   string  `short:"o" enum:"text,json" default:"text" help:"text or json."`
+}
+
+// Run compares a copy with its manifest, as the workers do.
+func (v *verifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	if !(v.Sample > 0 && v.Sample <= 1) { // also not a number
+		return &statusError{statusUsage, errors.New("--sample must be more than 0 and at most 1")}
+	}
+	store, key, err := v.open(ctx, sys, c)
+	if err != nil {
+		return err
+	}
+	found, err := backup.VerifyCopy(ctx, store, key, nil, backup.VerifyParams{Sample: v.Sample})
+	if err != nil {
+		return err
+	}
+	if err := v.print(sys, found); err != nil {
+		return err
+	}
+	for _, p := range found.Problems {
+		if p.Provider == "" && p.What == backup.CorruptMissing {
+			return &statusError{statusNotFound, fmt.Errorf("there is no manifest %s: without one there is no backup", key)}
+		}
+	}
+	if len(found.Problems) > 0 {
+		return &statusError{statusBad, errors.New("the copy is damaged")}
+	}
+	return nil
+}
+
+func (v *verifyCmd) open(ctx context.Context, sys *system, c *cli) (blob.Store, string, error) {
+	if (v.Dir == "") == (v.Manifest == "") {
+		return nil, "", &statusError{statusUsage, errors.New("one of --dir and --manifest must be given")}
+	}
+	if v.Dir != "" {
+		return remote.Folder{Dir: v.Dir}, remote.ManifestName, nil
+	}
+	if err := blob.ValidateKey(v.Manifest); err != nil {
+		return nil, "", &statusError{statusUsage, fmt.Errorf("--manifest: %w", err)}
+	}
+	f, problems := c.load(sys)
+	if err := problems.WithoutUnset("database", "providers", "api").Err(); err != nil {
+		return nil, "", err
+	}
+	store, err := app.OpenStore(ctx, &f.Destination)
+	return store, v.Manifest, err
+}
+
+func (v *verifyCmd) print(sys *system, found *backup.Verification) error {
+	if v.Output == outputJSON {
+		return printJSON(sys, found)
+	}
+	for _, p := range found.Problems {
+		var part *int64
+		if p.Part != nil {
+			n := int64(*p.Part)
+			part = &n
+		}
+		if _, err := fmt.Fprintf(sys.out, "damaged: %s\n", damageText(&p.Provider, part, p.What, p.Want, p.Got)); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(sys.out, "read %d exports, %d parts, %s: %d problems\n", found.Objects, found.Parts, bytesText(found.Bytes), len(found.Problems))
+	return err
+}
