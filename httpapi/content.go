@@ -133,7 +133,7 @@ func (a *api) stream(ctx context.Context, h huma.Context, in *contentInput, task
 			if h.Method() == http.MethodHead {
 				length = 0
 			}
-			if err := o.begin(length); err != nil {
+			if err := o.begin(length); err != nil { //nolint:contextcheck // it is in there
 				return a.objectProblem(ctx, in, err)
 			}
 			return nil
@@ -142,7 +142,7 @@ func (a *api) stream(ctx context.Context, h huma.Context, in *contentInput, task
 	if s.contentType == "" {
 		s.contentType = "application/octet-stream"
 	}
-	s.send(h, a.stall)
+	s.send(h, a.stall)                    //nolint:contextcheck // it is in there
 	if o.err != nil && ctx.Err() == nil { // the connection breaks off: fewer bytes were written than announced
 		a.log.ErrorContext(ctx, "download broke off", slog.String("requestId", RequestID(ctx)), slog.Any("error", o.err))
 	}

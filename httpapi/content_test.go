@@ -116,7 +116,7 @@ func TestContentThatIsNone(t *testing.T) {
 	es, store := exports(), &hooked{Store: memblob.New()}
 	b := setup(t, settings{store: store, exports: es})
 	hold := make(chan struct{})
-	es["db"].set(nil, hold)
+	es["db"].pause(hold)
 	id := b.started(t, start).ID
 	b.awaits(t, id, func(v httpapi.Backup) bool { return len(v.Tasks) == 2 })
 	requireProblem(t, b.get(t, "/backup/"+id+"/tasks/db/content"), 409, httpapi.CodeStateConflict)
@@ -192,7 +192,7 @@ func TestContentInBoundedMemory(t *testing.T) {
 	id := b.fake(t, size)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	res, err := http.Get(b.url + "/backup/" + id + "/tasks/site/content") //nolint:noctx // as simple as that
+	res, err := http.Get(b.url + "/backup/" + id + "/tasks/site/content")
 	require.NoError(t, err)
 	n, err := io.Copy(io.Discard, res.Body)
 	require.NoError(t, err)
@@ -209,7 +209,7 @@ func TestContentLeavesStalledReaders(t *testing.T) {
 	store := &endless{closed: make(chan struct{})}
 	b := setup(t, settings{store: store, options: httpapi.Options{StallTimeout: 300 * time.Millisecond}})
 	id := b.fake(t, 1<<40)
-	res, err := http.Get(b.url + "/backup/" + id + "/tasks/site/content") //nolint:noctx // as simple as that
+	res, err := http.Get(b.url + "/backup/" + id + "/tasks/site/content")
 	require.NoError(t, err)
 	defer func() { _ = res.Body.Close() }()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -244,7 +244,7 @@ func TestContentThatBreaksOffIsNotWhole(t *testing.T) {
 	b := setup(t, settings{store: store, exports: es})
 	id := b.done(t).ID
 	store.hook(func(body io.ReadCloser) (io.ReadCloser, error) { return broken{body}, nil })
-	res, err := http.Get(b.url + "/backup/" + id + "/tasks/site/content") //nolint:noctx // as simple as that
+	res, err := http.Get(b.url + "/backup/" + id + "/tasks/site/content")
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, res.Body)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -262,7 +262,7 @@ func TestContentRedirect(t *testing.T) {
 	a := b.get(t, "/backup/"+id+"/tasks/site/content?redirect=true")
 	require.Equal(t, http.StatusTemporaryRedirect, a.StatusCode, "%s", a.body)
 	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
-	res, err := http.Get(a.Header.Get("Location")) //nolint:noctx // as simple as that
+	res, err := http.Get(a.Header.Get("Location"))
 	require.NoError(t, err)
 	data, err := io.ReadAll(res.Body)
 	require.NoError(t, err)

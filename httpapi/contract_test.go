@@ -42,7 +42,7 @@ func TestContract(t *testing.T) {
 		}))
 	require.NoError(t, err)
 	hold := make(chan struct{})
-	es["site"].set(nil, hold)
+	es["site"].pause(hold)
 
 	providers, err := api.Read[api.ProviderList](c.ListProviders(ctx))
 	require.NoError(t, err)

@@ -57,5 +57,5 @@ func (a *api) manifest(ctx context.Context, in *idInput) (*huma.StreamResponse, 
 		contentType: backup.ManifestContentType, filename: b.ID + "-manifest.json",
 		size: int64(len(data)), sha256: digestOf(data), body: bytes.NewReader(data),
 	}
-	return &huma.StreamResponse{Body: func(ctx huma.Context) { s.send(ctx, a.stall) }}, nil
+	return &huma.StreamResponse{Body: func(ctx huma.Context) { s.send(ctx, a.stall) }}, nil //nolint:contextcheck // it is in there
 }

@@ -29,7 +29,7 @@ func TestManifest(t *testing.T) {
 	es, store := exports(), memblob.New()
 	b := setup(t, settings{store: store, exports: es})
 	hold := make(chan struct{})
-	es["db"].set(nil, hold)
+	es["db"].pause(hold)
 	id := b.started(t, start).ID
 	p := requireProblem(t, b.get(t, "/backup/"+id+"/manifest"), 409, httpapi.CodeStateConflict)
 	require.Contains(t, p.Detail, "read the manifest of a backup that is ")

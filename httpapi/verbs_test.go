@@ -16,7 +16,7 @@ func TestCancelRetryDelete(t *testing.T) {
 	es, store := exports(), memblob.New()
 	b := setup(t, settings{store: store, exports: es})
 	hold := make(chan struct{})
-	es["site"].set(nil, hold)
+	es["site"].pause(hold)
 	id := b.started(t, start).ID
 	b.awaitStatus(t, id, "running")
 
@@ -28,7 +28,7 @@ func TestCancelRetryDelete(t *testing.T) {
 	b.awaitStatus(t, id, "canceled")
 	require.Equal(t, http.StatusAccepted, b.verb(t, http.MethodPost, id, "/cancel", "").StatusCode, "twice is no error")
 
-	es["site"].set(nil, nil)
+	es["site"].pause(nil)
 	close(hold)
 	a = b.verb(t, http.MethodPost, id, "/retry", "")
 	require.Equal(t, http.StatusAccepted, a.StatusCode, "%s", a.body)

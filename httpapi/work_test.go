@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -26,20 +25,19 @@ type source struct {
 	contentType string
 
 	mu     sync.Mutex
-	err    error         // of the next attempts
 	paused chan struct{} // the export waits until it is closed; nil: it doesn't
 }
 
-func (s *source) set(err error, paused chan struct{}) {
+func (s *source) pause(paused chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.err, s.paused = err, paused
+	s.paused = paused
 }
 
 // Export is that of a provider.
 func (s *source) Export(ctx context.Context, _ *backup.ExportRequest) (*backup.Export, error) {
 	s.mu.Lock()
-	err, paused := s.err, s.paused
+	paused := s.paused
 	s.mu.Unlock()
 	if paused != nil {
 		select {
@@ -48,13 +46,8 @@ func (s *source) Export(ctx context.Context, _ *backup.ExportRequest) (*backup.E
 			return nil, context.Cause(ctx)
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
 	return &backup.Export{Body: io.NopCloser(bytes.NewReader(s.data)), Size: int64(len(s.data)), ContentType: s.contentType}, nil
 }
-
-var errSource = backup.Permanent(errors.New("source answered 404"), "")
 
 // random is content that no two places of are the same.
 func random(size int) []byte {

@@ -36,7 +36,7 @@ func (c *backupCmd) client() (*client.Client, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, &statusError{statusUsage, fmt.Errorf("--server must be a URL such as https://backup.example.com, not %q", c.Server)}
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // it is what it says
+	transport := http.DefaultTransport.(*http.Transport).Clone() // it is what it says
 	transport.ResponseHeaderTimeout = time.Minute
 	return client.NewClient(c.Server, client.WithHTTPClient(&http.Client{
 		Transport: transport,

@@ -45,7 +45,7 @@ func Download(ctx context.Context, c *client.Client, id, dir string, show func(p
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	switch there, err := os.ReadFile(path); { //nolint:gosec // the caller named it
+	switch there, err := os.ReadFile(path); {
 	case err == nil && !bytes.Equal(there, data):
 		return nil, fmt.Errorf("%s is of another backup: choose an empty directory", path)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
