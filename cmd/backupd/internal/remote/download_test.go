@@ -34,6 +34,7 @@ type api struct {
 	mu     sync.Mutex
 	cut    int // 0: all
 	ranges []string
+	when   []string // the conditions of the ranges
 }
 
 func newAPI(t *testing.T) (*api, *client.Client) {
@@ -63,6 +64,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.ranges = append(a.ranges, r.Header.Get("Range"))
+	a.when = append(a.when, r.Header.Get("If-Range"))
 	w.Header().Set("Etag", fmt.Sprintf("%q", digest(a.data)))
 	if a.cut > 0 {
 		w = &cutter{w, a.cut}
@@ -99,6 +101,8 @@ func TestDownloadGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, a.download(t, c, dir))
 	require.Equal(t, []string{"", "bytes=200000-", "bytes=400000-"}, a.ranges)
+	etag := fmt.Sprintf("%q", digest(a.data))
+	require.Equal(t, []string{"", etag, etag}, a.when)
 	got, err := os.ReadFile(filepath.Join(dir, "site"))
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(a.data, got))
@@ -106,6 +110,15 @@ func TestDownloadGoesOn(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(dir, "site.part"))
 	require.NoError(t, a.download(t, c, dir))
 	require.Len(t, a.ranges, 3, "what is there is not asked for again")
+}
+
+// However often it breaks off, as long as something came each time.
+func TestDownloadGoesOnAndOn(t *testing.T) {
+	t.Parallel()
+	a, c := newAPI(t)
+	a.cut = len(a.data)/(tries+2) + 1
+	require.NoError(t, a.download(t, c, t.TempDir()))
+	require.Len(t, a.ranges, tries+2)
 }
 
 // Another process goes on where one was killed; and what it left may be anything.

@@ -72,7 +72,7 @@ func pauseAfter(err error, failures int) time.Duration {
 			return min(time.Duration(min(seconds, 3600))*time.Second, longestPause)
 		}
 	}
-	return min(250*time.Millisecond<<failures, longestPause)
+	return min(250*time.Millisecond<<(failures-1), longestPause)
 }
 
 func wait(ctx context.Context, d time.Duration) error {
