@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,7 @@ func TestDescriptionIsCommitted(t *testing.T) {
 	b := setup(t, settings{})
 	require.NoError(t, json.Unmarshal(b.get(t, "/openapi.json").body, &got))
 	want["info"].(map[string]any)["version"] = "1.2.3"
-	require.Equal(t, want, got, "run make generate")
+	require.True(t, reflect.DeepEqual(want, got), "run make generate")
 }
 
 // TestContract goes through a backup's life by the generated client alone.
@@ -57,7 +58,7 @@ func TestContract(t *testing.T) {
 	id := started.ID.String()
 	await := func(fn func(*api.Backup) bool) (v *api.Backup) {
 		eventually(t, func() bool {
-			v, err = api.Read[api.Backup](c.GetBackup(ctx, id))
+			v, err = api.Read[api.Backup](c.GetBackup(ctx, id, nil))
 			require.NoError(t, err)
 			return fn(v)
 		})
@@ -111,7 +112,7 @@ func TestContract(t *testing.T) {
 	_, err = api.Read[api.Backup](c.DeleteBackup(ctx, id))
 	require.NoError(t, err)
 	eventually(t, func() bool {
-		_, err = api.Read[api.Backup](c.GetBackup(ctx, id))
+		_, err = api.Read[api.Backup](c.GetBackup(ctx, id, nil))
 		return err != nil
 	})
 	refused(t, err, 404, api.ProblemCodeNotFound)

@@ -187,7 +187,11 @@ type (
 
 // Run shows a backup.
 func (s *backupShowCmd) Run(ctx context.Context, sys *system, c *cli) error {
-	return s.one(ctx, sys, c, func(api *client.Client) request { return api.GetBackup })
+	return s.one(ctx, sys, c, func(api *client.Client) request {
+		return func(ctx context.Context, id string, edit ...client.RequestEditorFn) (*http.Response, error) {
+			return api.GetBackup(ctx, id, nil, edit...)
+		}
+	})
 }
 
 // Run cancels a backup.

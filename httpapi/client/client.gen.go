@@ -75,6 +75,36 @@ func (e BackupStatus) Valid() bool {
 	}
 }
 
+// Defines values for BackupEventStatus.
+const (
+	BackupEventStatusCanceled BackupEventStatus = "canceled"
+	BackupEventStatusDeleting BackupEventStatus = "deleting"
+	BackupEventStatusDone     BackupEventStatus = "done"
+	BackupEventStatusFailed   BackupEventStatus = "failed"
+	BackupEventStatusPending  BackupEventStatus = "pending"
+	BackupEventStatusRunning  BackupEventStatus = "running"
+)
+
+// Valid indicates whether the value is a known member of the BackupEventStatus enum.
+func (e BackupEventStatus) Valid() bool {
+	switch e {
+	case BackupEventStatusCanceled:
+		return true
+	case BackupEventStatusDeleting:
+		return true
+	case BackupEventStatusDone:
+		return true
+	case BackupEventStatusFailed:
+		return true
+	case BackupEventStatusPending:
+		return true
+	case BackupEventStatusRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BackupSummaryStatus.
 const (
 	BackupSummaryStatusCanceled BackupSummaryStatus = "canceled"
@@ -119,6 +149,7 @@ const (
 	ProblemCodeNoStore              ProblemCode = "no_store"
 	ProblemCodeNotFound             ProblemCode = "not_found"
 	ProblemCodeObjectDamaged        ProblemCode = "object_damaged"
+	ProblemCodeOverloaded           ProblemCode = "overloaded"
 	ProblemCodePreconditionFailed   ProblemCode = "precondition_failed"
 	ProblemCodeRangeNotSatisfiable  ProblemCode = "range_not_satisfiable"
 	ProblemCodeRateLimited          ProblemCode = "rate_limited"
@@ -158,6 +189,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotFound:
 		return true
 	case ProblemCodeObjectDamaged:
+		return true
+	case ProblemCodeOverloaded:
 		return true
 	case ProblemCodePreconditionFailed:
 		return true
@@ -201,6 +234,33 @@ func (e StartRequestIfActive) Valid() bool {
 	case StartRequestIfActiveReject:
 		return true
 	case StartRequestIfActiveStart:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StreamEndStatus.
+const (
+	StreamEndStatusCanceled StreamEndStatus = "canceled"
+	StreamEndStatusDeleted  StreamEndStatus = "deleted"
+	StreamEndStatusDeleting StreamEndStatus = "deleting"
+	StreamEndStatusDone     StreamEndStatus = "done"
+	StreamEndStatusFailed   StreamEndStatus = "failed"
+)
+
+// Valid indicates whether the value is a known member of the StreamEndStatus enum.
+func (e StreamEndStatus) Valid() bool {
+	switch e {
+	case StreamEndStatusCanceled:
+		return true
+	case StreamEndStatusDeleted:
+		return true
+	case StreamEndStatusDeleting:
+		return true
+	case StreamEndStatusDone:
+		return true
+	case StreamEndStatusFailed:
 		return true
 	default:
 		return false
@@ -252,6 +312,57 @@ func (e TaskStatus) Valid() bool {
 	case TaskStatusPending:
 		return true
 	case TaskStatusRunning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TaskEventProof.
+const (
+	TaskEventProofDigest  TaskEventProof = "digest"
+	TaskEventProofFraming TaskEventProof = "framing"
+	TaskEventProofLength  TaskEventProof = "length"
+	TaskEventProofNone    TaskEventProof = "none"
+)
+
+// Valid indicates whether the value is a known member of the TaskEventProof enum.
+func (e TaskEventProof) Valid() bool {
+	switch e {
+	case TaskEventProofDigest:
+		return true
+	case TaskEventProofFraming:
+		return true
+	case TaskEventProofLength:
+		return true
+	case TaskEventProofNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TaskEventStatus.
+const (
+	TaskEventStatusCanceled TaskEventStatus = "canceled"
+	TaskEventStatusDone     TaskEventStatus = "done"
+	TaskEventStatusFailed   TaskEventStatus = "failed"
+	TaskEventStatusPending  TaskEventStatus = "pending"
+	TaskEventStatusRunning  TaskEventStatus = "running"
+)
+
+// Valid indicates whether the value is a known member of the TaskEventStatus enum.
+func (e TaskEventStatus) Valid() bool {
+	switch e {
+	case TaskEventStatusCanceled:
+		return true
+	case TaskEventStatusDone:
+		return true
+	case TaskEventStatusFailed:
+		return true
+	case TaskEventStatusPending:
+		return true
+	case TaskEventStatusRunning:
 		return true
 	default:
 		return false
@@ -395,6 +506,43 @@ type Backup struct {
 //
 // Example: running
 type BackupStatus string
+
+// BackupEvent defines model for BackupEvent.
+type BackupEvent struct {
+	// BackupID Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
+	BackupID openapi_types.UUID `json:"backupId"`
+
+	// CreatedAt When it was written.
+	CreatedAt time.Time `json:"createdAt"`
+	Error     *Failure  `json:"error,omitempty"`
+
+	// Name What happened; the name of the message. Further names may come.
+	//
+	// Example: UpdateUploadJob
+	Name string `json:"name"`
+
+	// Seq Counts from 1 within the backup, without gaps; the id of the message.
+	//
+	// Example: 12
+	Seq int64 `json:"seq"`
+
+	// SiteID With the first event only.
+	SiteID *string `json:"siteId,omitempty"`
+
+	// Status The backup's, as of this event.
+	//
+	// Example: running
+	Status *BackupEventStatus `json:"status,omitempty"`
+
+	// UserID With the first event only.
+	UserID               *string                `json:"userId,omitempty"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
+// BackupEventStatus The backup's, as of this event.
+//
+// Example: running
+type BackupEventStatus string
 
 // BackupList defines model for BackupList.
 type BackupList struct {
@@ -576,6 +724,7 @@ type Problem struct {
 	// - `object_damaged` (500): The object in the store isn't there, or isn't as long as it was when it was stored.
 	// - `no_store` (501): This server has no access to the store.
 	// - `unavailable` (503): The database or the store can't be reached; the header Retry-After says when to try again.
+	// - `overloaded` (503): The server has as many event streams open as it serves, or is stopping; the header Retry-After says when to try again.
 	//
 	// Example: validation_failed
 	Code ProblemCode `json:"code"`
@@ -629,6 +778,7 @@ type Problem struct {
 // - `object_damaged` (500): The object in the store isn't there, or isn't as long as it was when it was stored.
 // - `no_store` (501): This server has no access to the store.
 // - `unavailable` (503): The database or the store can't be reached; the header Retry-After says when to try again.
+// - `overloaded` (503): The server has as many event streams open as it serves, or is stopping; the header Retry-After says when to try again.
 //
 // Example: validation_failed
 type ProblemCode string
@@ -720,6 +870,24 @@ type StartRequest struct {
 // StartRequestIfActive What to do where the user's site has a backup that hasn't ended: start another one, join it (answer with that one), or reject this request (409, backup_active). Only backups count that were started with join or reject themselves, and weren't retried since.
 type StartRequestIfActive string
 
+// StreamEnd defines model for StreamEnd.
+type StreamEnd struct {
+	// LastEventID The id of the last event.
+	//
+	// Example: 14
+	LastEventID int64 `json:"lastEventId"`
+
+	// Status Where the backup stands, or deleted.
+	//
+	// Example: done
+	Status StreamEndStatus `json:"status"`
+}
+
+// StreamEndStatus Where the backup stands, or deleted.
+//
+// Example: done
+type StreamEndStatus string
+
 // Task defines model for Task.
 type Task struct {
 	// AnnouncedSize The export's size in bytes, as the source announced it.
@@ -793,6 +961,78 @@ type TaskProof string
 // TaskStatus Example: running
 type TaskStatus string
 
+// TaskEvent defines model for TaskEvent.
+type TaskEvent struct {
+	// AnnouncedSize Its size in bytes, as the source announced it.
+	//
+	// Example: 134217728
+	AnnouncedSize *int64 `json:"announcedSize,omitempty"`
+
+	// Attempt Example: 1
+	Attempt *int64 `json:"attempt,omitempty"`
+
+	// BackupID Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
+	BackupID openapi_types.UUID `json:"backupId"`
+
+	// CreatedAt When it was written.
+	CreatedAt time.Time `json:"createdAt"`
+	Error     *Failure  `json:"error,omitempty"`
+
+	// EtaSeconds Seconds until the announced size will have arrived, at this rate.
+	//
+	// Example: 2
+	EtaSeconds *float64 `json:"etaSeconds,omitempty"`
+
+	// Name What happened; the name of the message. Further names may come.
+	//
+	// Example: UpdatePartTask
+	Name string `json:"name"`
+
+	// NextAttemptAt When it is tried again.
+	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty"`
+
+	// Proof How the end of the source's stream was proven.
+	Proof *TaskEventProof `json:"proof,omitempty"`
+
+	// Provider Whose export it is.
+	//
+	// Example: site
+	Provider string `json:"provider"`
+
+	// Rate Bytes received a second.
+	//
+	// Example: 31457280
+	Rate *int64 `json:"rate,omitempty"`
+
+	// ReceivedBytes Example: 75497472
+	ReceivedBytes int64 `json:"receivedBytes"`
+
+	// Seq Counts from 1 within the backup, without gaps; the id of the message.
+	//
+	// Example: 13
+	Seq int64 `json:"seq"`
+
+	// Status The export's, as of this event.
+	//
+	// Example: running
+	Status *TaskEventStatus `json:"status,omitempty"`
+
+	// StoredBytes Example: 67108864
+	StoredBytes int64 `json:"storedBytes"`
+
+	// StoredParts Example: 8
+	StoredParts          int64                  `json:"storedParts"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
+// TaskEventProof How the end of the source's stream was proven.
+type TaskEventProof string
+
+// TaskEventStatus The export's, as of this event.
+//
+// Example: running
+type TaskEventStatus string
+
 // Verification defines model for Verification.
 type Verification struct {
 	// Bytes The bytes that were read.
@@ -862,6 +1102,24 @@ type StartBackupParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// GetBackupParams defines parameters for GetBackup.
+type GetBackupParams struct {
+	// Wait With If-None-Match: how long to wait for a change before answering 304, as a number with the unit s or ms; at most 60s.
+	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// IfNoneMatch The ETag of an answer that the caller has: as long as it is the present one the answer is 304, without a body.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// StreamBackupEventsParams defines parameters for StreamBackupEvents.
+type StreamBackupEventsParams struct {
+	// LastEventIDQuery Last-Event-ID, for callers that can't set the header. The header counts where both are sent.
+	LastEventIDQuery *string `form:"lastEventId,omitempty" json:"lastEventId,omitempty"`
+
+	// LastEventID The id of the last event that the caller has; the stream goes on behind it. Defaults to 0, which is before the first.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
 // GetTaskContentParams defines parameters for GetTaskContent.
 type GetTaskContentParams struct {
 	// Redirect Answer with a URL of the store's own.
@@ -882,6 +1140,448 @@ type HoldBackupJSONRequestBody = HoldRequest
 
 // VerifyBackupJSONRequestBody defines body for VerifyBackup for application/json ContentType.
 type VerifyBackupJSONRequestBody = VerifyRequest
+
+// Getter for additional properties for BackupEvent. Returns the specified
+// element and whether it was found
+func (a BackupEvent) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for BackupEvent
+func (a *BackupEvent) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for BackupEvent to handle AdditionalProperties
+func (a *BackupEvent) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["backupId"]; found {
+		err = json.Unmarshal(raw, &a.BackupID)
+		if err != nil {
+			return fmt.Errorf("error reading 'backupId': %w", err)
+		}
+		delete(object, "backupId")
+	}
+
+	if raw, found := object["createdAt"]; found {
+		err = json.Unmarshal(raw, &a.CreatedAt)
+		if err != nil {
+			return fmt.Errorf("error reading 'createdAt': %w", err)
+		}
+		delete(object, "createdAt")
+	}
+
+	if raw, found := object["error"]; found {
+		err = json.Unmarshal(raw, &a.Error)
+		if err != nil {
+			return fmt.Errorf("error reading 'error': %w", err)
+		}
+		delete(object, "error")
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if raw, found := object["seq"]; found {
+		err = json.Unmarshal(raw, &a.Seq)
+		if err != nil {
+			return fmt.Errorf("error reading 'seq': %w", err)
+		}
+		delete(object, "seq")
+	}
+
+	if raw, found := object["siteId"]; found {
+		err = json.Unmarshal(raw, &a.SiteID)
+		if err != nil {
+			return fmt.Errorf("error reading 'siteId': %w", err)
+		}
+		delete(object, "siteId")
+	}
+
+	if raw, found := object["status"]; found {
+		err = json.Unmarshal(raw, &a.Status)
+		if err != nil {
+			return fmt.Errorf("error reading 'status': %w", err)
+		}
+		delete(object, "status")
+	}
+
+	if raw, found := object["userId"]; found {
+		err = json.Unmarshal(raw, &a.UserID)
+		if err != nil {
+			return fmt.Errorf("error reading 'userId': %w", err)
+		}
+		delete(object, "userId")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for BackupEvent to handle AdditionalProperties
+func (a BackupEvent) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["backupId"], err = json.Marshal(a.BackupID)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'backupId': %w", err)
+	}
+
+	object["createdAt"], err = json.Marshal(a.CreatedAt)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'createdAt': %w", err)
+	}
+
+	if a.Error != nil {
+		object["error"], err = json.Marshal(a.Error)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'error': %w", err)
+		}
+	}
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	object["seq"], err = json.Marshal(a.Seq)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'seq': %w", err)
+	}
+
+	if a.SiteID != nil {
+		object["siteId"], err = json.Marshal(a.SiteID)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'siteId': %w", err)
+		}
+	}
+
+	if a.Status != nil {
+		object["status"], err = json.Marshal(a.Status)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'status': %w", err)
+		}
+	}
+
+	if a.UserID != nil {
+		object["userId"], err = json.Marshal(a.UserID)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'userId': %w", err)
+		}
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
+// Getter for additional properties for TaskEvent. Returns the specified
+// element and whether it was found
+func (a TaskEvent) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for TaskEvent
+func (a *TaskEvent) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for TaskEvent to handle AdditionalProperties
+func (a *TaskEvent) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["announcedSize"]; found {
+		err = json.Unmarshal(raw, &a.AnnouncedSize)
+		if err != nil {
+			return fmt.Errorf("error reading 'announcedSize': %w", err)
+		}
+		delete(object, "announcedSize")
+	}
+
+	if raw, found := object["attempt"]; found {
+		err = json.Unmarshal(raw, &a.Attempt)
+		if err != nil {
+			return fmt.Errorf("error reading 'attempt': %w", err)
+		}
+		delete(object, "attempt")
+	}
+
+	if raw, found := object["backupId"]; found {
+		err = json.Unmarshal(raw, &a.BackupID)
+		if err != nil {
+			return fmt.Errorf("error reading 'backupId': %w", err)
+		}
+		delete(object, "backupId")
+	}
+
+	if raw, found := object["createdAt"]; found {
+		err = json.Unmarshal(raw, &a.CreatedAt)
+		if err != nil {
+			return fmt.Errorf("error reading 'createdAt': %w", err)
+		}
+		delete(object, "createdAt")
+	}
+
+	if raw, found := object["error"]; found {
+		err = json.Unmarshal(raw, &a.Error)
+		if err != nil {
+			return fmt.Errorf("error reading 'error': %w", err)
+		}
+		delete(object, "error")
+	}
+
+	if raw, found := object["etaSeconds"]; found {
+		err = json.Unmarshal(raw, &a.EtaSeconds)
+		if err != nil {
+			return fmt.Errorf("error reading 'etaSeconds': %w", err)
+		}
+		delete(object, "etaSeconds")
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if raw, found := object["nextAttemptAt"]; found {
+		err = json.Unmarshal(raw, &a.NextAttemptAt)
+		if err != nil {
+			return fmt.Errorf("error reading 'nextAttemptAt': %w", err)
+		}
+		delete(object, "nextAttemptAt")
+	}
+
+	if raw, found := object["proof"]; found {
+		err = json.Unmarshal(raw, &a.Proof)
+		if err != nil {
+			return fmt.Errorf("error reading 'proof': %w", err)
+		}
+		delete(object, "proof")
+	}
+
+	if raw, found := object["provider"]; found {
+		err = json.Unmarshal(raw, &a.Provider)
+		if err != nil {
+			return fmt.Errorf("error reading 'provider': %w", err)
+		}
+		delete(object, "provider")
+	}
+
+	if raw, found := object["rate"]; found {
+		err = json.Unmarshal(raw, &a.Rate)
+		if err != nil {
+			return fmt.Errorf("error reading 'rate': %w", err)
+		}
+		delete(object, "rate")
+	}
+
+	if raw, found := object["receivedBytes"]; found {
+		err = json.Unmarshal(raw, &a.ReceivedBytes)
+		if err != nil {
+			return fmt.Errorf("error reading 'receivedBytes': %w", err)
+		}
+		delete(object, "receivedBytes")
+	}
+
+	if raw, found := object["seq"]; found {
+		err = json.Unmarshal(raw, &a.Seq)
+		if err != nil {
+			return fmt.Errorf("error reading 'seq': %w", err)
+		}
+		delete(object, "seq")
+	}
+
+	if raw, found := object["status"]; found {
+		err = json.Unmarshal(raw, &a.Status)
+		if err != nil {
+			return fmt.Errorf("error reading 'status': %w", err)
+		}
+		delete(object, "status")
+	}
+
+	if raw, found := object["storedBytes"]; found {
+		err = json.Unmarshal(raw, &a.StoredBytes)
+		if err != nil {
+			return fmt.Errorf("error reading 'storedBytes': %w", err)
+		}
+		delete(object, "storedBytes")
+	}
+
+	if raw, found := object["storedParts"]; found {
+		err = json.Unmarshal(raw, &a.StoredParts)
+		if err != nil {
+			return fmt.Errorf("error reading 'storedParts': %w", err)
+		}
+		delete(object, "storedParts")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for TaskEvent to handle AdditionalProperties
+func (a TaskEvent) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	if a.AnnouncedSize != nil {
+		object["announcedSize"], err = json.Marshal(a.AnnouncedSize)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'announcedSize': %w", err)
+		}
+	}
+
+	if a.Attempt != nil {
+		object["attempt"], err = json.Marshal(a.Attempt)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'attempt': %w", err)
+		}
+	}
+
+	object["backupId"], err = json.Marshal(a.BackupID)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'backupId': %w", err)
+	}
+
+	object["createdAt"], err = json.Marshal(a.CreatedAt)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'createdAt': %w", err)
+	}
+
+	if a.Error != nil {
+		object["error"], err = json.Marshal(a.Error)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'error': %w", err)
+		}
+	}
+
+	if a.EtaSeconds != nil {
+		object["etaSeconds"], err = json.Marshal(a.EtaSeconds)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'etaSeconds': %w", err)
+		}
+	}
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	if a.NextAttemptAt != nil {
+		object["nextAttemptAt"], err = json.Marshal(a.NextAttemptAt)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'nextAttemptAt': %w", err)
+		}
+	}
+
+	if a.Proof != nil {
+		object["proof"], err = json.Marshal(a.Proof)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'proof': %w", err)
+		}
+	}
+
+	object["provider"], err = json.Marshal(a.Provider)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'provider': %w", err)
+	}
+
+	if a.Rate != nil {
+		object["rate"], err = json.Marshal(a.Rate)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'rate': %w", err)
+		}
+	}
+
+	object["receivedBytes"], err = json.Marshal(a.ReceivedBytes)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'receivedBytes': %w", err)
+	}
+
+	object["seq"], err = json.Marshal(a.Seq)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'seq': %w", err)
+	}
+
+	if a.Status != nil {
+		object["status"], err = json.Marshal(a.Status)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'status': %w", err)
+		}
+	}
+
+	object["storedBytes"], err = json.Marshal(a.StoredBytes)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'storedBytes': %w", err)
+	}
+
+	object["storedParts"], err = json.Marshal(a.StoredParts)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'storedParts': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -993,8 +1693,10 @@ type ClientInterface interface {
 	//
 	// A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
 	//
+	// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once.
+	//
 	// Corresponds with GET /backup/{id} (the `GetBackup` operationId).
-	GetBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetBackup(ctx context.Context, id string, params *GetBackupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelBackup Cancel a backup
 	//
@@ -1002,6 +1704,17 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /backup/{id}/cancel (the `CancelBackup` operationId).
 	CancelBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamBackupEvents Follow a backup's events
+	//
+	// A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.
+	//
+	// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
+	//
+	// Comments are sent while nothing happens. A client that doesn't read is dropped.
+	//
+	// Corresponds with GET /backup/{id}/events (the `StreamBackupEvents` operationId).
+	StreamBackupEvents(ctx context.Context, id string, params *StreamBackupEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HoldBackupWithBody Put a legal hold on a backup
 	//
@@ -1158,9 +1871,11 @@ func (c *Client) DeleteBackup(ctx context.Context, id string, reqEditors ...Requ
 //
 // A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
 //
+// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once.
+//
 // Corresponds with GET /backup/{id} (the `GetBackup` operationId).
-func (c *Client) GetBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetBackupRequest(c.Server, id)
+func (c *Client) GetBackup(ctx context.Context, id string, params *GetBackupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBackupRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1178,6 +1893,27 @@ func (c *Client) GetBackup(ctx context.Context, id string, reqEditors ...Request
 // Corresponds with POST /backup/{id}/cancel (the `CancelBackup` operationId).
 func (c *Client) CancelBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelBackupRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamBackupEvents Follow a backup's events
+//
+// A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.
+//
+// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
+//
+// Comments are sent while nothing happens. A client that doesn't read is dropped.
+//
+// Corresponds with GET /backup/{id}/events (the `StreamBackupEvents` operationId).
+func (c *Client) StreamBackupEvents(ctx context.Context, id string, params *StreamBackupEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamBackupEventsRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1582,7 +2318,7 @@ func NewDeleteBackupRequest(server string, id string) (*http.Request, error) {
 }
 
 // NewGetBackupRequest constructs an http.Request for the GetBackup method
-func NewGetBackupRequest(server string, id string) (*http.Request, error) {
+func NewGetBackupRequest(server string, id string, params *GetBackupParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1607,9 +2343,51 @@ func NewGetBackupRequest(server string, id string) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -1644,6 +2422,82 @@ func NewCancelBackupRequest(server string, id string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStreamBackupEventsRequest constructs an http.Request for the StreamBackupEvents method
+func NewStreamBackupEventsRequest(server string, id string, params *StreamBackupEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/backup/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.LastEventIDQuery != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "lastEventId", *params.LastEventIDQuery, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -2092,10 +2946,12 @@ type ClientWithResponsesInterface interface {
 	//
 	// A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
 	//
+	// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /backup/{id} (the `GetBackup` operationId).
-	GetBackupWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetBackupResponse, error)
+	GetBackupWithResponse(ctx context.Context, id string, params *GetBackupParams, reqEditors ...RequestEditorFn) (*GetBackupResponse, error)
 
 	// CancelBackupWithResponse Cancel a backup
 	//
@@ -2105,6 +2961,19 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /backup/{id}/cancel (the `CancelBackup` operationId).
 	CancelBackupWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*CancelBackupResponse, error)
+
+	// StreamBackupEventsWithResponse Follow a backup's events
+	//
+	// A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.
+	//
+	// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
+	//
+	// Comments are sent while nothing happens. A client that doesn't read is dropped.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /backup/{id}/events (the `StreamBackupEvents` operationId).
+	StreamBackupEventsWithResponse(ctx context.Context, id string, params *StreamBackupEventsParams, reqEditors ...RequestEditorFn) (*StreamBackupEventsResponse, error)
 
 	// HoldBackupWithBodyWithResponse Put a legal hold on a backup
 	//
@@ -2607,6 +3476,18 @@ func (r DeleteBackupResponse) ContentType() string {
 	return ""
 }
 
+// GetBackupResponse200Headers the declared response headers of an HTTP 200 response for GetBackup
+type GetBackupResponse200Headers struct {
+	ETag       *string
+	RetryAfter *int
+}
+
+// GetBackupResponse304Headers the declared response headers of an HTTP 304 response for GetBackup
+type GetBackupResponse304Headers struct {
+	ETag       *string
+	RetryAfter *int
+}
+
 // GetBackupResponse401Headers the declared response headers of an HTTP 401 response for GetBackup
 type GetBackupResponse401Headers struct {
 	WWWAuthenticate *string
@@ -2640,12 +3521,18 @@ type GetBackupResponse struct {
 	ApplicationProblemJSON404 *Problem
 	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
 	ApplicationProblemJSON421 *Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *Problem
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Problem
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetBackupResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetBackupResponse304Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetBackupResponse401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -2679,6 +3566,11 @@ func (r GetBackupResponse) GetApplicationProblemJSON404() *Problem {
 // GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
 func (r GetBackupResponse) GetApplicationProblemJSON421() *Problem {
 	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetBackupResponse) GetApplicationProblemJSON422() *Problem {
+	return r.ApplicationProblemJSON422
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -2844,6 +3736,124 @@ func (r CancelBackupResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CancelBackupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StreamBackupEventsResponse401Headers the declared response headers of an HTTP 401 response for StreamBackupEvents
+type StreamBackupEventsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+// StreamBackupEventsResponse403Headers the declared response headers of an HTTP 403 response for StreamBackupEvents
+type StreamBackupEventsResponse403Headers struct {
+	WWWAuthenticate *string
+}
+
+// StreamBackupEventsResponse429Headers the declared response headers of an HTTP 429 response for StreamBackupEvents
+type StreamBackupEventsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// StreamBackupEventsResponse503Headers the declared response headers of an HTTP 503 response for StreamBackupEvents
+type StreamBackupEventsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type StreamBackupEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Problem
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StreamBackupEventsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *StreamBackupEventsResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *StreamBackupEventsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StreamBackupEventsResponse503Headers
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StreamBackupEventsResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StreamBackupEventsResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r StreamBackupEventsResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r StreamBackupEventsResponse) GetApplicationProblemJSON421() *Problem {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r StreamBackupEventsResponse) GetApplicationProblemJSON422() *Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r StreamBackupEventsResponse) GetApplicationProblemJSON429() *Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StreamBackupEventsResponse) GetApplicationProblemJSON500() *Problem {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StreamBackupEventsResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamBackupEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamBackupEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamBackupEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamBackupEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4108,11 +5118,13 @@ func (c *ClientWithResponses) DeleteBackupWithResponse(ctx context.Context, id s
 //
 // A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
 //
+// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /backup/{id} (the `GetBackup` operationId).
-func (c *ClientWithResponses) GetBackupWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetBackupResponse, error) {
-	rsp, err := c.GetBackup(ctx, id, reqEditors...)
+func (c *ClientWithResponses) GetBackupWithResponse(ctx context.Context, id string, params *GetBackupParams, reqEditors ...RequestEditorFn) (*GetBackupResponse, error) {
+	rsp, err := c.GetBackup(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -4132,6 +5144,25 @@ func (c *ClientWithResponses) CancelBackupWithResponse(ctx context.Context, id s
 		return nil, err
 	}
 	return ParseCancelBackupResponse(rsp)
+}
+
+// StreamBackupEventsWithResponse Follow a backup's events
+//
+// A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.
+//
+// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
+//
+// Comments are sent while nothing happens. A client that doesn't read is dropped.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /backup/{id}/events (the `StreamBackupEvents` operationId).
+func (c *ClientWithResponses) StreamBackupEventsWithResponse(ctx context.Context, id string, params *StreamBackupEventsParams, reqEditors ...RequestEditorFn) (*StreamBackupEventsResponse, error) {
+	rsp, err := c.StreamBackupEvents(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamBackupEventsResponse(rsp)
 }
 
 // HoldBackupWithBodyWithResponse Put a legal hold on a backup
@@ -4721,6 +5752,9 @@ func ParseGetBackupResponse(rsp *http.Response) (*GetBackupResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4749,6 +5783,13 @@ func ParseGetBackupResponse(rsp *http.Response) (*GetBackupResponse, error) {
 		}
 		response.ApplicationProblemJSON421 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4773,6 +5814,40 @@ func ParseGetBackupResponse(rsp *http.Response) (*GetBackupResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetBackupResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetBackupResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetBackupResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
@@ -4930,6 +6005,127 @@ func ParseCancelBackupResponse(rsp *http.Response) (*CancelBackupResponse, error
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers CancelBackupResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStreamBackupEventsResponse parses an HTTP response from a StreamBackupEventsWithResponse call
+func ParseStreamBackupEventsResponse(rsp *http.Response) (*StreamBackupEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamBackupEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers StreamBackupEventsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers StreamBackupEventsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers StreamBackupEventsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers StreamBackupEventsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

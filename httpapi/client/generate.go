@@ -109,6 +109,9 @@ func old(v any) any {
 				v[bound], v[exclusive] = n, true
 			}
 		}
+		if v["in"] == "query" && v["name"] == "lastEventId" {
+			v["x-go-name"] = "LastEventIDQuery" // the header has the name already
+		}
 		if list, ok := v["examples"].([]any); ok {
 			v["example"] = list[0]
 			delete(v, "examples")

@@ -35,7 +35,7 @@ func (e *Error) Error() string {
 // Read takes what a method of Client returns and reads the answer: a T, or an
 // error, which is an *Error if the server answered.
 //
-//	b, err := client.Read[client.Backup](c.GetBackup(ctx, id))
+//	b, err := client.Read[client.Backup](c.GetBackup(ctx, id, nil))
 func Read[T any](res *http.Response, err error) (*T, error) {
 	body, err := Open(res, err)
 	if err != nil {

@@ -13,7 +13,10 @@ import (
 )
 
 const (
-	pollEvery = 500 * time.Millisecond
+	// pollEvery is the pause between two requests, however much happens.
+	pollEvery = 250 * time.Millisecond
+	// longPoll is how long the server may wait for a change.
+	longPoll = "20s"
 	// tries is how often in a row a request may fail in a way that may pass.
 	tries = 8
 	// longestPause bounds the pause between tries, which doubles from a quarter of
@@ -22,27 +25,48 @@ const (
 )
 
 // Watch asks for the backup until it is as until wants it, and shows each answer.
+// The server answers when something has changed.
 func Watch(ctx context.Context, c *client.Client, id string, show func(*client.Backup), until func(*client.Backup) bool) (*client.Backup, error) {
+	params := &client.GetBackupParams{}
 	for failures := 0; ; {
-		b, err := client.Read[client.Backup](c.GetBackup(ctx, id))
+		b, etag, err := ask(ctx, c, id, params)
 		pause := pollEvery
-		if err != nil {
+		switch {
+		case err != nil:
 			failures++
 			if !passing(err) || failures == tries {
 				return nil, err
 			}
 			pause = pauseAfter(err, failures)
-		} else {
+		case b != nil:
 			failures = 0
 			show(b)
 			if until(b) {
 				return b, nil
 			}
+			if etag != "" {
+				params.IfNoneMatch, params.Wait = &etag, new(longPoll)
+			}
+		default: // nothing has changed
+			failures = 0
 		}
 		if err := wait(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// ask is nil where the backup is the one that params know.
+func ask(ctx context.Context, c *client.Client, id string, params *client.GetBackupParams) (b *client.Backup, etag string, err error) {
+	res, err := client.Open(c.GetBackup(ctx, id, params))
+	if e := new(client.Error); errors.As(err, &e) && e.Status == http.StatusNotModified {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	b, err = client.Read[client.Backup](res, nil)
+	return b, res.Header.Get("Etag"), err
 }
 
 // Ended reports whether a backup moves no further by itself.
