@@ -29,6 +29,12 @@
 // [Client.Retry] change that, and [Client.Events] lists every change, each
 // written in the transaction that made it.
 //
+// [Client.Hold] keeps a backup from being deleted, as a legal hold does, until
+// [Client.Release]; [Client.Delete] takes it away, its objects first and its rows
+// last. [Client.Verify] has the stored copy read again and compared with the
+// manifest; [VerifyCopy] does the same with nothing but a store. A [Scope] names the
+// tenants that somebody may see. A [Watcher] follows events as they are written.
+//
 // # The way of a backup
 //
 //	StartTx ──row + River job──▶ plan ──a task and a job per provider──▶ tasks ──the last one──▶ seal
