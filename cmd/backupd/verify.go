@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/app"
@@ -78,6 +80,7 @@ func (v *verifyCmd) print(sys *system, found *backup.Verification) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(sys.out, "read %d exports, %d parts, %s: %d problems\n", found.Objects, found.Parts, bytesText(found.Bytes), len(found.Problems))
+	_, err := fmt.Fprintf(sys.out, "read %s, %s, %s: %s\n", english.Plural(found.Objects, "export", ""),
+		english.Plural(found.Parts, "part", ""), bytesText(found.Bytes), english.Plural(len(found.Problems), "problem", ""))
 	return err
 }
