@@ -62,17 +62,9 @@ func queueStepClaims(c *Client, batch *pgx.Batch, calls []*stepClaim) {
 		RETURNING `+backupColumns+`, i.n`),
 		named{"parts": maxSealParts, "ids": ids, "jobs": jobs, "states": states, "tokens": tokens, "ds": ds, "workers": workers},
 	).Query(func(rows pgx.Rows) error {
-		defer rows.Close()
-		for rows.Next() {
-			var n int
-			b, err := scanBackupAnd(rows, &n)
-			if err != nil {
-				return err
-			}
-			v := calls[n-1]
-			v.work, v.ok = &StepWork{Lease: Lease{BackupID: v.id, Token: v.token}, Backup: b}, true
-		}
-		return rows.Err()
+		return markBackups(rows, calls, func(v *stepClaim, b *Backup) {
+			v.work = &StepWork{Lease: Lease{BackupID: v.id, Token: v.token}, Backup: b}
+		})
 	})
 	if len(sealing) > 0 {
 		c.queueTasks(batch, sealing, held, func(id string) *StepWork {
@@ -150,17 +142,8 @@ func queuePlans(c *Client, batch *pgx.Batch, calls []*planEnd) {
 		SELECT `+backupColumns+`, (`+olderThan+`), b.n FROM l b`),
 		named{"ids": ids, "tokens": tokens, "pending": StatePending},
 	).Query(func(rows pgx.Rows) error {
-		defer rows.Close()
-		for rows.Next() {
-			var older, n int
-			b, err := scanBackupAnd(rows, &older, &n)
-			if err != nil {
-				return err
-			}
-			v := calls[n-1]
-			v.backup, v.older, v.ok = b, older, true
-		}
-		return rows.Err()
+		var older int
+		return markBackups(rows, calls, func(v *planEnd, b *Backup) { v.backup, v.older = b, older }, &older)
 	})
 }
 

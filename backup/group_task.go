@@ -135,6 +135,21 @@ func mark[V verb](rows pgx.Rows, calls []V) error {
 	return err
 }
 
+// markBackups is mark for rows that have a backup first and then what more takes.
+func markBackups[V verb](rows pgx.Rows, calls []V, got func(v V, b *Backup), more ...any) error {
+	defer rows.Close()
+	var n int
+	for rows.Next() {
+		b, err := scanBackupAnd(rows, append(more, &n)...)
+		if err != nil {
+			return err
+		}
+		got(calls[n-1], b)
+		calls[n-1].base().ok = true
+	}
+	return rows.Err()
+}
+
 // taskGate is GateTask of an export that was staged as a whole before anything of
 // it was journaled, of a backup without a limit.
 type taskGate struct {
@@ -219,17 +234,8 @@ func queueEnds(c *Client, batch *pgx.Batch, calls []*taskEnd) {
 		SELECT `+backupColumns+`, k.k, t.n FROM t JOIN k ON k.backup_id = t.backup_id JOIN l b ON b.id = t.backup_id`),
 		ending(AttemptDone, nil, 0, named{"backups": backups, "ids": ids, "tokens": tokens, "state": TaskDone, "running": StateRunning}),
 	).Query(func(rows pgx.Rows) error {
-		defer rows.Close()
-		for rows.Next() {
-			var ended, n int
-			b, err := scanBackupAnd(rows, &ended, &n)
-			if err != nil {
-				return err
-			}
-			v := calls[n-1]
-			v.backup, v.ended, v.ok = b, ended, true
-		}
-		return rows.Err()
+		var ended int
+		return markBackups(rows, calls, func(v *taskEnd, b *Backup) { v.backup, v.ended = b, ended }, &ended)
 	})
 }
 
