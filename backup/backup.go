@@ -31,6 +31,9 @@ type Backup struct {
 	CorruptAt    *time.Time    // when one last found damage; nil: none did, or a later one that read everything found nothing wrong
 	Verification *Verification // what the last one found; nil: there was none
 
+	ScheduleID string     // the schedule that started it, which may be gone; empty: none did
+	Slot       *time.Time // the slot it was started for; nil: the schedule was run out of turn
+
 	ManifestKey string // the manifest's key in the store; empty unless the state is done
 
 	// Tasks are ordered by provider. List leaves them out.

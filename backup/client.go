@@ -67,6 +67,10 @@ type Config struct {
 	// hours.
 	KeyLifetime time.Duration
 
+	// Now is the clock of schedules, retention and pruning, for tests and simulations.
+	// nil: the database's, which is the same for all processes.
+	Now func() time.Time
+
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }

@@ -9,15 +9,16 @@ import (
 // ListParams choose backups. A zero field chooses all; those that are set must
 // all hold.
 type ListParams struct {
-	Scope  Scope // what the caller may see
-	UserID string
-	SiteID string
-	State  State
-	States []State   // any of them
-	Since  time.Time // created then or later
-	Until  time.Time // created before
-	After  *Cursor   // continue behind this one
-	Limit  int       // 1 to 200; defaults to 50
+	Scope    Scope // what the caller may see
+	UserID   string
+	SiteID   string
+	Schedule string // the id of the schedule that started them
+	State    State
+	States   []State   // any of them
+	Since    time.Time // created then or later
+	Until    time.Time // created before
+	After    *Cursor   // continue behind this one
+	Limit    int       // 1 to 200; defaults to 50
 }
 
 // List returns backups without their tasks, the newest first. A bad parameter is
@@ -28,6 +29,9 @@ func (c *Client) List(ctx context.Context, p ListParams) ([]*Backup, error) {
 	}
 	if err := p.validate(); err != nil {
 		return nil, err
+	}
+	if p.Schedule != "" && !validID(p.Schedule) {
+		return nil, nil // there is none
 	}
 	if !printable(p.UserID) || !printable(p.SiteID) {
 		return nil, nil // nobody has such an id
@@ -76,6 +80,9 @@ func (p *ListParams) query() (string, named) {
 	}
 	if p.SiteID != "" {
 		filter("b.site_id = @site", "site", p.SiteID)
+	}
+	if p.Schedule != "" {
+		filter("b.schedule_id = @schedule::uuid", "schedule", p.Schedule)
 	}
 	if p.State != "" {
 		filter("b.state = @state", "state", p.State)

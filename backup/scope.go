@@ -72,8 +72,11 @@ func matches(pattern, id string) bool {
 // where adds the scope to a statement over the alias b, so that a page is full of
 // what may be seen. Patterns are arguments: the statement's text depends only on
 // whether there are any of either sort.
-func (s Scope) where(args named) string {
-	return inPatterns("b.user_id", "users", s.Users, args) + inPatterns("b.site_id", "sites", s.Sites, args)
+func (s Scope) where(args named) string { return s.whereIn("b", args) }
+
+// whereIn is where over another alias.
+func (s Scope) whereIn(alias string, args named) string {
+	return inPatterns(alias+".user_id", "users", s.Users, args) + inPatterns(alias+".site_id", "sites", s.Sites, args)
 }
 
 // inPatterns compares a column by equality as far as it can: LIKE uses no index

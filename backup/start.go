@@ -55,7 +55,8 @@ type StartParams struct {
 	// Config.MaxSize, means that one.
 	MaxSize int64
 
-	source *sourceJob
+	source   *sourceJob
+	schedule string // the id of the one that is run out of turn
 }
 
 // sourceJob is the River job that somebody else inserted to ask for a backup.
@@ -158,6 +159,7 @@ func (c *Client) tryInsertBackup(ctx context.Context, tx pgx.Tx, p *StartParams,
 	args := named{
 		"id": id, "exclusive": p.exclusive(), "user": p.UserID, "site": p.SiteID, "providers": nilIfEmpty(p.Providers), "labels": labels(p.Labels),
 		"continue": p.ContinueOnFailure, "key": key, "max_size": lower(p.MaxSize, c.cfg.MaxSize), "job": (*int64)(nil), "job_at": (*time.Time)(nil), "data": data,
+		"schedule": p.schedule,
 	}
 	if p.source != nil {
 		args["job"], args["job_at"] = &p.source.id, &p.source.createdAt
@@ -165,8 +167,8 @@ func (c *Client) tryInsertBackup(ctx context.Context, tx pgx.Tx, p *StartParams,
 	rows, err := tx.Query(ctx, c.sql(`
 		WITH b AS (
 			INSERT INTO {{schema}}.backup (id, user_id, site_id, providers, labels, continue_on_failure, idempotency_key, max_size,
-				source_job_id, source_job_created_at, river_job_id, exclusive, event_seq)
-			VALUES (@id, @user, @site, @providers, @labels, @continue, nullif(@key, ''), nullif(@max_size::bigint, 0), @job, @job_at, @job, @exclusive, 1)
+				source_job_id, source_job_created_at, river_job_id, exclusive, schedule_id, event_seq)
+			VALUES (@id, @user, @site, @providers, @labels, @continue, nullif(@key, ''), nullif(@max_size::bigint, 0), @job, @job_at, @job, @exclusive, nullif(@schedule, '')::uuid, 1)
 			ON CONFLICT DO NOTHING RETURNING *
 		), e AS (
 			INSERT INTO {{schema}}.backup_event (backup_id, seq, name, data) SELECT id, 1, 'UploadJobCreated', @data FROM b

@@ -138,7 +138,8 @@ func (p *StartParams) fingerprint() ([]byte, error) {
 		Continue  bool              `json:"continueOnFailure,omitempty"`
 		MaxSize   int64             `json:"sizeLimit,omitempty"`
 		IfActive  IfActive          `json:"ifActive"`
-	}{p.UserID, p.SiteID, nilIfEmpty(p.Providers), p.Labels, p.ContinueOnFailure, p.MaxSize, ifActive})
+		Schedule  string            `json:"schedule,omitempty"`
+	}{p.UserID, p.SiteID, nilIfEmpty(p.Providers), p.Labels, p.ContinueOnFailure, p.MaxSize, ifActive, p.schedule})
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}

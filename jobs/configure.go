@@ -46,6 +46,9 @@ func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &verifyWorker{base[verifyArgs]{w: w}}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(bundle, &scheduleWorker{w: w}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
 	if err := river.AddWorkerSafely(bundle, &reconcileWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
@@ -108,7 +111,11 @@ func periodicJobs() []*river.PeriodicJob {
 	reconcile := func() (river.JobArgs, *river.InsertOpts) {
 		return backup.ReconcileArgs{}, &river.InsertOpts{Queue: backup.QueueControl, MaxAttempts: 1}
 	}
+	tick := func() (river.JobArgs, *river.InsertOpts) {
+		return backup.ScheduleArgs{}, &river.InsertOpts{Queue: backup.QueueControl, MaxAttempts: 1}
+	}
 	return []*river.PeriodicJob{
+		river.NewPeriodicJob(river.PeriodicInterval(tickEvery), tick, &river.PeriodicJobOpts{ID: backup.KindSchedule, RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery), reconcile, &river.PeriodicJobOpts{ID: backup.KindReconcile, RunOnStart: true}),
 	}
 }

@@ -21,7 +21,7 @@ func TestStatus(t *testing.T) {
 	require.Empty(t, empty.River.Applied)
 	require.Empty(t, empty.Backup.Applied)
 	require.Len(t, empty.River.Pending, riverVersions)
-	require.Equal(t, []migrations.Version{{Version: 1, Name: "initial"}, {Version: 2, Name: "engine"}, {Version: 3, Name: "api"}}, empty.Backup.Pending)
+	require.Equal(t, []migrations.Version{{Version: 1, Name: "initial"}, {Version: 2, Name: "engine"}, {Version: 3, Name: "api"}, {Version: 4, Name: "schedules"}}, empty.Backup.Pending)
 
 	up(t, pool, in("backup"))
 	full := status()

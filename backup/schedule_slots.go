@@ -1,0 +1,114 @@
+package backup
+
+import "time"
+
+// RunStatus says what became of a slot.
+type RunStatus string
+
+// What becomes of slots.
+const (
+	RunStarted RunStatus = "started" // a backup was
+	RunSkipped RunStatus = "skipped" // none was, for a reason
+	RunQueued  RunStatus = "queued"  // one will be when earlier ones have ended, or the slot is skipped
+)
+
+// SkipReason says why a slot was skipped.
+type SkipReason string
+
+// The reasons.
+const (
+	SkipOverlap  SkipReason = "overlap"  // a backup of the schedule hadn't ended
+	SkipDeadline SkipReason = "deadline" // it was later than StartingDeadline
+	SkipPaused   SkipReason = "paused"   // the schedule was
+	SkipCatchUp  SkipReason = "catchUp"  // its time had passed, and CatchUp leaves it out
+)
+
+// slotRun is what becomes of one slot, or of several that follow one another.
+type slotRun struct {
+	slot, last time.Time
+	slots      int
+	status     RunStatus
+	reason     SkipReason // of a skipped one
+	backup     string     // of a started one
+	queued     bool       // it was queued before: there is a row for it
+}
+
+// maxSlots bounds how many slots of a schedule one transaction decides. The others
+// are due again at once.
+const maxSlots = 1000
+
+// decide says what becomes of the slots that are due at now, in their order, and
+// moves s behind them. open says whether a backup of s hasn't ended. It begins at
+// most one backup unless backups of s may overlap, and then at most two.
+func (s *Schedule) decide(now time.Time, open bool) (runs []slotRun) {
+	if s.QueuedSlot != nil {
+		if run, ok := s.decideQueued(now, open); ok {
+			runs, open = append(runs, run), open || run.status == RunStarted
+			s.QueuedSlot = nil
+		}
+	}
+	for n := 0; n < maxSlots && s.NextRunAt != nil && !s.NextRunAt.After(now); n++ {
+		slot, due := *s.NextSlot, *s.NextRunAt
+		s.LastSlot = &slot
+		s.next(slot)
+		last := s.NextRunAt == nil || s.NextRunAt.After(now)
+		run := s.decideSlot(slot, now.Sub(due), last, open)
+		if run.status == RunQueued {
+			s.QueuedSlot = &slot
+		}
+		runs = appendRun(runs, run)
+	}
+	return runs
+}
+
+// appendRun makes slots that are skipped one after another for one reason one run.
+func appendRun(runs []slotRun, run slotRun) []slotRun {
+	if n := len(runs); n > 0 && !runs[n-1].queued && runs[n-1].status == RunSkipped && run.status == RunSkipped && runs[n-1].reason == run.reason {
+		runs[n-1].last = run.slot
+		runs[n-1].slots++
+		return runs
+	}
+	return append(runs, run)
+}
+
+func (s *Schedule) decideSlot(slot time.Time, late time.Duration, last, open bool) slotRun {
+	run := slotRun{slot: slot, last: slot, slots: 1, status: RunSkipped}
+	switch {
+	case s.Paused:
+		run.reason = SkipPaused
+	case !last:
+		run.reason = SkipCatchUp
+	case s.overdue(late):
+		run.reason = SkipDeadline
+	case s.CatchUp == CatchUpNone && late > CatchUpGrace:
+		run.reason = SkipCatchUp
+	case s.Overlap == OverlapAllow, !open && s.QueuedSlot == nil:
+		run.status = RunStarted
+	case s.Overlap == OverlapQueue && s.QueuedSlot == nil:
+		run.status = RunQueued
+	default:
+		run.reason = SkipOverlap
+	}
+	return run
+}
+
+// decideQueued says what becomes of the queued slot; ok is false while it waits.
+func (s *Schedule) decideQueued(now time.Time, open bool) (run slotRun, ok bool) {
+	slot := *s.QueuedSlot
+	run = slotRun{slot: slot, last: slot, slots: 1, status: RunSkipped, queued: true}
+	switch {
+	case s.Paused:
+		run.reason = SkipPaused
+	case s.overdue(now.Sub(slot.Add(s.offset()))):
+		run.reason = SkipDeadline
+	case open && s.Overlap != OverlapAllow:
+		return run, false
+	default:
+		run.status = RunStarted
+	}
+	return run, true
+}
+
+func (s *Schedule) overdue(late time.Duration) bool {
+	return s.StartingDeadline > 0 && late > s.StartingDeadline
+}
