@@ -29,7 +29,9 @@ type scheduleWorker struct {
 }
 
 // Timeout is more than a tick takes that finds a great deal.
-func (s *scheduleWorker) Timeout(*river.Job[backup.ScheduleArgs]) time.Duration { return 30 * time.Second }
+func (s *scheduleWorker) Timeout(*river.Job[backup.ScheduleArgs]) time.Duration {
+	return 30 * time.Second
+}
 
 // Work ticks until nothing is due.
 func (s *scheduleWorker) Work(ctx context.Context, _ *river.Job[backup.ScheduleArgs]) error {
