@@ -16,7 +16,8 @@ Errors are problem documents (RFC 9457). Programs should look at their member "c
 
 // NewHandler returns a handler of the whole API: the operations, their OpenAPI
 // 3.1 description at /openapi.json and /openapi.yaml, a page that shows it at
-// /docs, which needs nothing from another host, /healthz (the process answers),
+// /docs, which needs nothing from another host, the JSON Schema of manifests at
+// /manifest.schema.json, /healthz (the process answers),
 // /readyz (the database is reachable and migrated, and the destination usable)
 // and /metrics for a Prometheus. Who may use the operations and the metrics is up
 // to [Options.Authorize]; the rest is for everybody.
@@ -32,6 +33,7 @@ func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	if err := serveDocs(mux); err != nil {
 		return nil, err
 	}
+	serveManifestSchema(mux)
 	h := newHealth(client, o.Logger)
 	m := newMetrics(client, o.Logger)
 	mux.Handle("GET "+healthPath, noted("health", http.HandlerFunc(h.alive)))

@@ -14,9 +14,10 @@ func (a *api) registerManifest(to huma.API) {
 	schema := &huma.Schema{Type: huma.TypeObject, Description: "Version, ids, and of each export its key in the store, size, SHA-256, parts and proof.", AdditionalProperties: true}
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "getManifest", Method: http.MethodGet, Path: "/backup/{id}/manifest", Tags: []string{tag},
-		Summary:     "Get the manifest of a backup that is done",
-		Description: "Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects.",
-		Responses:   storedResponses(backup.ManifestContentType, schema),
+		Summary: "Get the manifest of a backup that is done",
+		Description: "Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. " +
+			"Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.",
+		Responses: storedResponses(backup.ManifestContentType, schema),
 	}, append([]Code{CodeNotFound, CodeStateConflict}, storedFailures...)...), a.manifest)
 }
 

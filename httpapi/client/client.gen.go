@@ -1736,7 +1736,7 @@ type ClientInterface interface {
 
 	// GetManifest Get the manifest of a backup that is done
 	//
-	// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects.
+	// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 	//
 	// Corresponds with GET /backup/{id}/manifest (the `GetManifest` operationId).
 	GetManifest(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1964,7 +1964,7 @@ func (c *Client) HoldBackup(ctx context.Context, id string, body HoldBackupJSONR
 
 // GetManifest Get the manifest of a backup that is done
 //
-// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects.
+// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 //
 // Corresponds with GET /backup/{id}/manifest (the `GetManifest` operationId).
 func (c *Client) GetManifest(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2995,7 +2995,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetManifestWithResponse Get the manifest of a backup that is done
 	//
-	// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects.
+	// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5197,7 +5197,7 @@ func (c *ClientWithResponses) HoldBackupWithResponse(ctx context.Context, id str
 
 // GetManifestWithResponse Get the manifest of a backup that is done
 //
-// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects.
+// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
