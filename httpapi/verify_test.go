@@ -56,3 +56,38 @@ func TestVerify(t *testing.T) {
 	}
 	requireProblem(t, b.verb(t, http.MethodPost, b.started(t, `{"userId":"u","siteId":"t","providers":["db"],"sizeLimit":1}`).ID, "/verify", ""), 409, httpapi.CodeStateConflict)
 }
+
+// Both the wish to verify and its result are events: whoever waits is told of
+// each, and what a second verification changes is in the entity tag, although it
+// finds nothing new.
+func TestVerifyWakesWhoWaits(t *testing.T) {
+	t.Parallel()
+	b := setup(t, settings{store: memblob.New(), exports: exports(), watch: true})
+	id := b.done(t).ID
+	seen := b.follow(t, id, 0).rest(t)
+	last := seen[len(seen)-2].id // before the end message
+	for range 2 {
+		before := b.get(t, "/backup/"+id)
+		etag, was := before.Header.Get("ETag"), decode[httpapi.Backup](t, before).VerifiedAt
+		answers := make(chan answer, 1)
+		go func() { answers <- b.poll(t, id, etag, "30s") }()
+		requireWaiting(t, answers)
+		require.Equal(t, http.StatusAccepted, b.verb(t, http.MethodPost, id, "/verify", "").StatusCode)
+		a := <-answers
+		for decode[httpapi.Backup](t, a).Verifying {
+			require.NotEqual(t, etag, a.Header.Get("ETag"))
+			etag = a.Header.Get("ETag")
+			a = b.poll(t, id, etag, "30s")
+		}
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		require.NotEqual(t, etag, a.Header.Get("ETag"))
+		v := decode[httpapi.Backup](t, a)
+		require.NotNil(t, v.VerifiedAt)
+		require.NotEqual(t, was, v.VerifiedAt)
+		all := b.follow(t, id, last).rest(t)
+		require.Len(t, all, 3, "asked for, found, and the end")
+		require.Contains(t, all[0].data, `"verifying":true`)
+		require.Contains(t, all[1].data, `"verification":`)
+		last = all[1].id
+	}
+}
