@@ -15,7 +15,7 @@ import (
 func withLog(next http.Handler, log *slog.Logger, m *metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
-		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, &note{}))
+		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, &note{target: targetOf(r)}))
 		defer logRequest(rec, r, log, m, now())
 		defer recoverRequest(rec, r, log)
 		next.ServeHTTP(rec, r)

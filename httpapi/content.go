@@ -126,6 +126,9 @@ func (a *api) sign(ctx context.Context, key string) (string, error) {
 func (a *api) stream(ctx context.Context, h huma.Context, in *contentInput, task *backup.Task) {
 	o := &objectReader{ctx: ctx, store: a.client.Store(), key: task.ObjectKey, size: task.Size, stall: a.stall}
 	defer o.close()
+	if h.Method() != http.MethodHead {
+		defer lasts(ctx, &a.lasting.downloads)()
+	}
 	s := &stored{
 		contentType: task.ContentType, filename: in.Provider + "-" + in.ID + extensions[mediaType(task.ContentType)],
 		size: task.Size, sha256: task.SHA256, body: o,

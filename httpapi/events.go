@@ -69,21 +69,23 @@ func (a *api) events(ctx context.Context, in *eventsInput) (*eventsOutput, error
 		return nil, a.problemOf(ctx, overloadedProblem("This server is stopping."))
 	default:
 	}
-	if !a.streams.take() {
-		return nil, a.problemOf(ctx, overloadedProblem("This server has as many event streams as it serves."))
+	caller := CallerOf(ctx).Name
+	if problem := a.streams.take(caller); problem != nil {
+		return nil, a.problemOf(ctx, problem)
 	}
 	s, err := a.openStream(ctx, in)
 	if err != nil {
-		a.streams.leave()
+		a.streams.leave(caller)
 		return nil, a.problemOf(ctx, err)
 	}
 	return &eventsOutput{Body: func(to huma.Context) { //nolint:contextcheck // it has the context of the request
-		defer a.streams.leave()
+		defer a.streams.leave(caller)
 		if s == nil {
 			to.SetStatus(http.StatusNoContent)
 			return
 		}
 		defer s.sub.Close()
+		defer lasts(to.Context(), &a.lasting.events)()
 		s.serve(to)
 	}}, nil
 }

@@ -112,10 +112,12 @@ func (a *api) look(ctx context.Context, in *getInput) (*looked, error) {
 // longPoll looks again when there are events, until something has changed, the
 // time is up, or nobody will tell of events any more.
 func (a *api) longPoll(ctx context.Context, in *getInput, was *looked) (*looked, error) {
-	if !a.streams.take() {
+	caller := CallerOf(ctx).Name
+	if a.streams.take(caller) != nil {
 		return was, nil
 	}
-	defer a.streams.leave()
+	defer a.streams.leave(caller)
+	defer lasts(ctx, &a.lasting.polls)()
 	sub, err := a.watcher.Watch(in.ID, was.seq)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	}
 	serveManifestSchema(mux)
 	h := newHealth(client, o.Logger)
-	m := newMetrics(client, o.Logger)
+	m := newMetrics(client, &a.lasting, o.Logger)
 	mux.Handle("GET "+healthPath, noted("health", http.HandlerFunc(h.alive)))
 	mux.Handle("GET "+readyPath, noted("ready", http.HandlerFunc(h.ready)))
 	mux.Handle("GET "+metricsPath, noted("metrics", m.handler(a.guard, o.Logger)))

@@ -22,20 +22,28 @@ const metricsPath = "/metrics"
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
+	streams  *prometheus.CounterVec // requests whose answers last
 }
 
-func newMetrics(client *backup.Client, log *slog.Logger) *metrics {
+func newMetrics(client *backup.Client, open *lasting, log *slog.Logger) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry(), requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "sitebackup_http_request_duration_seconds", Help: "Time from a request to the end of its answer.",
+		Name: "sitebackup_http_request_duration_seconds", Help: "Time from a request to the end of its answer, without event streams, long polls that wait, and downloads.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+	}, []string{"operation", "status"}), streams: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sitebackup_http_streams_total", Help: "Event streams, long polls that waited, and downloads that have ended.",
 	}, []string{"operation", "status"})}
-	m.registry.MustRegister(m.requests, newStatsCollector(client, log),
+	m.registry.MustRegister(open.gauges()...)
+	m.registry.MustRegister(m.requests, m.streams, newStatsCollector(client, log),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // observe counts a request that was answered.
 func (m *metrics) observe(n *note, status int, took time.Duration) {
+	if n.lasting {
+		m.streams.WithLabelValues(cmp.Or(n.operation, "other"), strconv.Itoa(status)).Inc()
+		return
+	}
 	m.requests.WithLabelValues(cmp.Or(n.operation, "other"), strconv.Itoa(status)).Observe(took.Seconds())
 }
 

@@ -7,6 +7,8 @@ import "context"
 type note struct {
 	caller    string // "" where nobody was asked, or nobody known answered
 	operation string // "" for a path that nothing is served at
+	target    string // the path that was asked for, also where a host has stripped a prefix
+	lasting   bool   // the answer takes as long as its client likes
 }
 
 type noteKey struct{}

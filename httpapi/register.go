@@ -25,11 +25,12 @@ type api struct {
 	guard   *guard
 	watcher *backup.Watcher
 	bounds  Streams
-	streams slots // that are taken
+	streams *slots
+	lasting lasting // answers that are being given
 }
 
 func newAPI(client *backup.Client, o *Options) *api {
-	a := &api{client: client, log: o.Logger, timeout: o.Timeout, stall: o.StallTimeout, watcher: o.Watcher, bounds: o.Streams, streams: make(slots, o.Streams.Max)}
+	a := &api{client: client, log: o.Logger, timeout: o.Timeout, stall: o.StallTimeout, watcher: o.Watcher, bounds: o.Streams, streams: newSlots(o)}
 	if a.watcher == nil {
 		// Nobody runs it: its readers look by themselves.
 		a.watcher, _ = client.NewWatcher(&backup.WatcherConfig{PollInterval: askRunning})

@@ -23,12 +23,14 @@ type StartRequest struct {
 // startInput reads the body itself, so that every answer to a bad one is ours
 // whatever the host has made of huma's global settings.
 type startInput struct {
-	params backup.StartParams
-	err    error
+	params   backup.StartParams
+	location func(id string) string
+	err      error
 }
 
 // Resolve reads the request's body.
 func (in *startInput) Resolve(ctx huma.Context) []error {
+	in.location = func(id string) string { return below(ctx, id) }
 	data, err := readJSON(ctx)
 	if err == nil {
 		in.params, err = decodeStart(data)
@@ -80,5 +82,5 @@ func (a *api) start(ctx context.Context, in *startInput) (*startOutput, error) {
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
-	return &startOutput{Location: "/backup/" + b.ID, CacheControl: "no-store", Body: view(b)}, nil
+	return &startOutput{Location: in.location(b.ID), CacheControl: "no-store", Body: view(b)}, nil
 }
