@@ -100,6 +100,7 @@ func (a *App) makeClient(context.Context) (err error) {
 		Pool: a.pool, Schema: a.file.Database.Schema, Store: a.Store, Prefix: a.file.Destination.Prefix,
 		BaseURL: a.URL, Logger: a.opts.Log, Providers: providerNames(a.file),
 		MaxSize: int64(a.file.Limits.MaxSize), MaxRunningPerUser: a.file.Limits.MaxRunningPerUser,
+		MaxSkew: time.Duration(a.file.Limits.MaxSkew), KeyLifetime: time.Duration(a.file.API.KeyLifetime),
 	}
 	if a.opts.Workers {
 		var problems config.Problems

@@ -39,6 +39,6 @@ func jobsConfig(w *config.Workers, log *slog.Logger) *jobs.Config {
 		WorkerID: w.ID, StableID: w.StableID, PartSize: int64(w.PartSize), Concurrency: w.Concurrency, BufferBudget: int64(w.BufferBudget),
 		LeaseDuration: time.Duration(w.LeaseDuration), Heartbeat: time.Duration(w.Heartbeat),
 		JournalBytes: int64(w.JournalBytes), JournalInterval: time.Duration(w.JournalEvery),
-		ControlWorkers: w.ControlWorkers, MaxTasks: w.MaxTasks, Logger: log,
+		ControlWorkers: w.ControlWorkers, VerifyWorkers: w.VerifyWorkers, StepAttempts: w.StepAttempts, MaxTasks: w.MaxTasks, Logger: log,
 	}
 }

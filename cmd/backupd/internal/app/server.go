@@ -34,6 +34,7 @@ func (a *App) serve(ctx context.Context) error {
 		Watcher: watcher,
 		Logger:  a.opts.Log, Version: a.opts.Version, Hosts: allowedHosts(a.listener, a.file),
 		Handlers: map[string]http.Handler{uiPath + "/": ui},
+		Streams:  httpapi.Streams{Max: a.file.API.Streams.Max, MaxPerCaller: a.file.API.Streams.MaxPerCaller},
 	}
 	if err := a.askCallers(ctx, opts); err != nil {
 		return err

@@ -71,9 +71,13 @@ func (f *File) checkAPI(add adder) Problems {
 	for _, n := range []struct {
 		key   string
 		value int
-	}{{"perSecond", f.API.RateLimit.PerSecond}, {"burst", f.API.RateLimit.Burst}, {"failuresPerMinute", f.API.RateLimit.FailuresPerMinute}} {
+	}{
+		{"rateLimit.perSecond", f.API.RateLimit.PerSecond}, {"rateLimit.burst", f.API.RateLimit.Burst},
+		{"rateLimit.failuresPerMinute", f.API.RateLimit.FailuresPerMinute},
+		{"streams.max", f.API.Streams.Max}, {"streams.maxPerCaller", f.API.Streams.MaxPerCaller},
+	} {
 		if n.value < 0 {
-			add("api.rateLimit."+n.key, "must not be negative")
+			add("api."+n.key, "must not be negative")
 		}
 	}
 	return ps

@@ -45,6 +45,9 @@ type Server struct {
 type API struct {
 	Tokens    []Token   `yaml:"tokens,omitempty"`
 	RateLimit RateLimit `yaml:"rateLimit,omitempty"`
+	Streams   Streams   `yaml:"streams,omitempty"`
+	// KeyLifetime is how long an Idempotency-Key stands for what it has started.
+	KeyLifetime Duration `yaml:"keyLifetime,omitempty"`
 }
 
 // Token is a credential of the API, as the command "token new" prints it. Its hash
@@ -62,6 +65,12 @@ type RateLimit struct {
 	PerSecond         int `yaml:"perSecond,omitempty"`
 	Burst             int `yaml:"burst,omitempty"`
 	FailuresPerMinute int `yaml:"failuresPerMinute,omitempty"`
+}
+
+// Streams bound the event streams and long polls that are served at once.
+type Streams struct {
+	Max          int `yaml:"max,omitempty"`
+	MaxPerCaller int `yaml:"maxPerCaller,omitempty"` // by token
 }
 
 // Log says what is logged, to standard error.
@@ -102,6 +111,8 @@ type AzureDestination struct {
 type Limits struct {
 	MaxSize           Size `yaml:"maxSize,omitempty"`           // of a backup
 	MaxRunningPerUser int  `yaml:"maxRunningPerUser,omitempty"` // tasks at once
+	// MaxSkew is how old an export may be that a retry keeps.
+	MaxSkew Duration `yaml:"maxSkew,omitempty"`
 }
 
 // Provider is an export API.
@@ -176,5 +187,7 @@ type Workers struct {
 	JournalBytes   Size     `yaml:"journalBytes,omitempty"`
 	JournalEvery   Duration `yaml:"journalInterval,omitempty"`
 	ControlWorkers int      `yaml:"controlWorkers,omitempty"`
+	VerifyWorkers  int      `yaml:"verifyWorkers,omitempty"`
+	StepAttempts   int      `yaml:"stepAttempts,omitempty"`
 	MaxTasks       int      `yaml:"maxTasks,omitempty"`
 }

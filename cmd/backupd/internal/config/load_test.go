@@ -47,6 +47,8 @@ func TestLoadFull(t *testing.T) {
 	require.Equal(t, config.Size(512<<20), f.Workers.BufferBudget)
 	require.Equal(t, config.List{"team-*", "42"}, f.API.Tokens[0].Users)
 	require.Equal(t, config.RateLimit{PerSecond: 20, Burst: 40, FailuresPerMinute: 30}, f.API.RateLimit)
+	require.Equal(t, config.Streams{Max: 4000, MaxPerCaller: 500}, f.API.Streams)
+	require.Equal(t, []config.Duration{config.Duration(48 * time.Hour), config.Duration(12 * time.Hour)}, []config.Duration{f.API.KeyLifetime, f.Limits.MaxSkew})
 	known, err := f.API.Callers()
 	require.NoError(t, err)
 	caller, err := known.Authorize(&http.Request{Header: http.Header{"Authorization": {"Bearer test"}}})
