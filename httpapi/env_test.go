@@ -46,6 +46,7 @@ type bundle struct {
 	url    string
 	token  string // that requests are sent with, if any
 	log    *logBuffer
+	idle   func() // stops the workers, if there are any
 }
 
 // as sends its requests with another token.

@@ -23,6 +23,9 @@ import (
 type source struct {
 	data        []byte
 	contentType string
+	// exportOf is what there is in place of data for a tenant, or an error; nil: data
+	// is everybody's.
+	exportOf func(context.Context, *backup.ExportRequest) ([]byte, error)
 
 	mu     sync.Mutex
 	paused chan struct{} // the export waits until it is closed; nil: it doesn't
@@ -35,7 +38,7 @@ func (s *source) pause(paused chan struct{}) {
 }
 
 // Export is that of a provider.
-func (s *source) Export(ctx context.Context, _ *backup.ExportRequest) (*backup.Export, error) {
+func (s *source) Export(ctx context.Context, req *backup.ExportRequest) (*backup.Export, error) {
 	s.mu.Lock()
 	paused := s.paused
 	s.mu.Unlock()
@@ -46,7 +49,14 @@ func (s *source) Export(ctx context.Context, _ *backup.ExportRequest) (*backup.E
 			return nil, context.Cause(ctx)
 		}
 	}
-	return &backup.Export{Body: io.NopCloser(bytes.NewReader(s.data)), Size: int64(len(s.data)), ContentType: s.contentType}, nil
+	data := s.data
+	if s.exportOf != nil {
+		var err error
+		if data, err = s.exportOf(ctx, req); err != nil {
+			return nil, err
+		}
+	}
+	return &backup.Export{Body: io.NopCloser(bytes.NewReader(data)), Size: int64(len(data)), ContentType: s.contentType}, nil
 }
 
 // random is content that no two places of are the same.
@@ -63,7 +73,8 @@ func exports() map[string]*source {
 	}
 }
 
-// work starts workers of the server's client.
+// work starts workers of the server's client, which run until the test ends or
+// b.idle is called.
 func (b *bundle) work(t testing.TB) {
 	t.Helper()
 	w, err := jobs.New(b.client, &jobs.Config{PartSize: 64 << 10})
@@ -73,11 +84,12 @@ func (b *bundle) work(t testing.TB) {
 	client, err := river.NewClient(riverpgxv5.New(b.pool), config)
 	require.NoError(t, err)
 	require.NoError(t, client.Start(context.WithoutCancel(t.Context())))
-	t.Cleanup(func() {
+	b.idle = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 		defer cancel()
 		require.NoError(t, client.StopAndCancel(ctx))
 	})
+	t.Cleanup(b.idle)
 }
 
 // awaits waits until the backup is as fn wants it.

@@ -1,0 +1,139 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/httpapi"
+	"github.com/sitebackup/sitebackup/internal/memblob"
+)
+
+const (
+	alice = "alice"
+	// bobMark is in everything that is bob's, and in nothing of alice's.
+	bobMark = "b0bsS3cr3t"
+	bob     = "bob-" + bobMark
+)
+
+// pair is a server with two tenants who have the same of everything: sites,
+// providers, labels, idempotency keys, and backups in each state. All differs by
+// whose it is alone, and what is bob's bears his mark.
+type pair struct {
+	*bundle
+	store   *memblob.Store
+	secrets map[string]string // by the token's name
+	alice   *tenant
+	bob     *tenant
+	hold    chan struct{} // exports of the site "slow" wait for it to be closed
+}
+
+// tenant is one of them.
+type tenant struct {
+	*bundle // with a token for this tenant alone
+
+	done, failed, canceled, running string // backups' ids
+}
+
+// ids are those of the tenant's backups.
+func (n *tenant) ids() []string { return []string{n.done, n.failed, n.canceled, n.running} }
+
+// pairExports are by the tenant whose they are: of the site "broken" there is none,
+// and that of "slow" waits.
+func pairExports(hold <-chan struct{}) map[string]*source {
+	export := func(ctx context.Context, req *backup.ExportRequest) ([]byte, error) {
+		switch req.SiteID {
+		case "broken":
+			return nil, backup.Permanent(errors.New("no export for "+req.UserID), "ask "+req.UserID)
+		case "slow":
+			select {
+			case <-hold:
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		}
+		return bytes.Repeat([]byte("the "+req.Provider+" of "+req.UserID+"\n"), 8000), nil
+	}
+	return map[string]*source{
+		"site": {exportOf: export, contentType: "application/x-tar"},
+		"db":   {exportOf: export, contentType: "application/sql"},
+	}
+}
+
+func setupPair(t testing.TB) *pair {
+	t.Helper()
+	const everything = readWrite | httpapi.ScopeAdmin
+	options, secrets := authorize(t,
+		httpapi.Token{Name: "all", Scopes: everything},
+		httpapi.Token{Name: alice, Scopes: everything, Users: []string{"ali*"}},
+		httpapi.Token{Name: "bob", Scopes: everything, Users: []string{"bob-*"}},
+		httpapi.Token{Name: "reader", Scopes: httpapi.ScopeRead},
+		httpapi.Token{Name: "writer", Scopes: httpapi.ScopeWrite},
+		httpapi.Token{Name: "admin", Scopes: httpapi.ScopeAdmin})
+	options.RateLimit = httpapi.RateLimit{PerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6}
+	options.Hosts = []string{"backup.example.com"}
+	p := &pair{store: memblob.New(), secrets: secrets, hold: make(chan struct{})}
+	p.bundle = setup(t, settings{store: p.store, exports: pairExports(p.hold), options: options, watch: true}).as(secrets["all"])
+	t.Cleanup(p.release)
+	p.alice = &tenant{bundle: p.as(secrets[alice])}
+	p.bob = &tenant{bundle: p.as(secrets["bob"])}
+	p.alice.fill(t, alice)
+	p.bob.fill(t, bob)
+	return p
+}
+
+// release lets the exports of "slow" go on.
+func (p *pair) release() {
+	select {
+	case <-p.hold:
+	default:
+		close(p.hold)
+	}
+}
+
+// fill makes a tenant's backups.
+func (n *tenant) fill(t testing.TB, user string) {
+	t.Helper()
+	begin := func(site string) string {
+		body := `{"userId":"` + user + `","siteId":"` + site + `","labels":{"reason":"before upgrade","owner":"` + user + `"}}`
+		a := n.postKey(t, body, "key of "+site)
+		require.Equal(t, http.StatusAccepted, a.StatusCode, "%s", a.body)
+		return decode[httpapi.Backup](t, a).ID
+	}
+	n.done, n.failed, n.canceled = begin("s"), begin("broken"), begin("slow")
+	n.awaitStatus(t, n.done, "done")
+	n.awaitStatus(t, n.failed, "failed")
+	n.awaits(t, n.canceled, func(v httpapi.Backup) bool { return len(v.Tasks) > 0 })
+	n.cancel(t, n.canceled)
+	a := n.verb(t, http.MethodPost, n.done, "/hold", `{"reason":"the case of `+user+`"}`)
+	require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.body)
+	a = n.post(t, `{"userId":"`+user+`","siteId":"slow","ifActive":"join"}`)
+	n.running = decode[httpapi.Backup](t, a).ID
+	n.awaits(t, n.running, func(v httpapi.Backup) bool { return len(v.Tasks) > 0 })
+}
+
+// marksOfBob are what must not be in an answer to alice.
+func (p *pair) marksOfBob() []string {
+	marks := []string{bobMark, p.secrets["bob"], httpapi.HashToken(p.secrets["bob"])}
+	for _, id := range p.bob.ids() {
+		marks = append(marks, id, strings.ReplaceAll(id, "-", ""))
+	}
+	return marks
+}
+
+// leaks is the first of the marks that the text has, or "".
+func leaks(text string, marks []string) string {
+	lower := strings.ToLower(text)
+	for _, mark := range marks {
+		if strings.Contains(lower, strings.ToLower(mark)) {
+			return mark
+		}
+	}
+	return ""
+}
