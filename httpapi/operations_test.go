@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -71,9 +70,8 @@ func allOperations(t testing.TB) map[string]op {
 func (o op) needs() []string {
 	var all []string
 	for _, requirement := range o.Security {
-		all = slices.AppendSeq(all, maps.Keys(requirement))
 		for _, scopes := range requirement {
-			all = append(all[:len(all)-1], scopes...)
+			all = append(all, scopes...)
 		}
 	}
 	return all
