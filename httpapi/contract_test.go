@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -121,6 +123,76 @@ func TestContract(t *testing.T) {
 	_, err = api.Read[api.Backup](c.StartBackup(ctx, nil, api.StartRequest{UserID: "u"}))
 	refused(t, err, 422, api.ProblemCodeValidationFailed)
 	require.EqualError(t, err, "422 Unprocessable Entity: The request has fields that break a rule. body.siteId must not be empty.")
+}
+
+// TestContractFollows waits for changes and follows events by the generated client
+// alone, while the backup goes on.
+func TestContractFollows(t *testing.T) {
+	t.Parallel()
+	es, ctx, hold := exports(), t.Context(), make(chan struct{})
+	es["site"].pause(hold)
+	b := setup(t, settings{store: memblob.New(), exports: es, watch: true})
+	c, err := api.NewClient(b.url, api.WithHTTPClient(&http.Client{Transport: declared{http.DefaultTransport}}))
+	require.NoError(t, err)
+	live, err := api.NewClient(b.url) // whose transport doesn't read answers to their end
+	require.NoError(t, err)
+	started, err := api.Read[api.Backup](c.StartBackup(ctx, nil, api.StartRequest{UserID: "u", SiteID: "s"}))
+	require.NoError(t, err)
+	id := started.ID.String()
+
+	res, err := api.Open(live.StreamBackupEvents(ctx, id, nil))
+	require.NoError(t, err)
+	s := &sse{res: res, lines: bufio.NewReader(res.Body)}
+	first := s.read(t, 1)
+	require.Equal(t, []string{"1 UploadJobCreated"}, names(first), "it comes before the export goes on")
+
+	// A wait ends with the change, whose answer has the tag for the next; the export
+	// goes on only when one waits.
+	etag, status, polls := "", "", 0
+	wait, opened := "20s", false
+	for status != "done" {
+		if polls++; polls > 1 && !opened && status == "running" {
+			opened = true
+			close(hold)
+		}
+		res, err := api.Open(c.GetBackup(ctx, id, &api.GetBackupParams{IfNoneMatch: &etag, Wait: &wait}))
+		require.NoError(t, err, "a change ends the wait")
+		require.NotEqual(t, etag, res.Header.Get("ETag"))
+		etag = res.Header.Get("ETag")
+		v, err := api.Read[api.Backup](res, nil)
+		require.NoError(t, err)
+		status = string(v.Status)
+	}
+	require.Greater(t, polls, 1)
+	wait = "200ms"
+	_, err = api.Open(c.GetBackup(ctx, id, &api.GetBackupParams{IfNoneMatch: &etag, Wait: &wait}))
+	var same *api.Error
+	require.ErrorAs(t, err, &same)
+	require.Equal(t, int64(http.StatusNotModified), same.Status)
+	wait = "1h"
+	_, err = api.Open(c.GetBackup(ctx, id, &api.GetBackupParams{Wait: &wait}))
+	refused(t, err, 422, api.ProblemCodeValidationFailed)
+
+	all := append(first, s.rest(t)...)
+	require.NoError(t, res.Body.Close())
+	last := all[len(all)-1]
+	require.Equal(t, "end", last.event)
+	require.Equal(t, "done", last.state(t))
+	for i, m := range all[:len(all)-1] {
+		require.Equal(t, int64(i+1), m.id, "in order, without gaps")
+	}
+	after := "3"
+	for _, params := range []api.StreamBackupEventsParams{{LastEventID: &after}, {LastEventIDQuery: &after}} {
+		res, err := api.Open(c.StreamBackupEvents(ctx, id, &params))
+		require.NoError(t, err)
+		require.Equal(t, names(all[3:]), names((&sse{lines: bufio.NewReader(res.Body)}).rest(t)))
+		require.NoError(t, res.Body.Close())
+	}
+	after = strconv.Itoa(len(all) - 1)
+	res, err = api.Open(c.StreamBackupEvents(ctx, id, &api.StreamBackupEventsParams{LastEventID: &after}))
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusNoContent, res.StatusCode)
 }
 
 func refused(t testing.TB, err error, status int64, code api.ProblemCode) {
