@@ -3,22 +3,20 @@ package httpapi_test
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/httpapi"
+	"github.com/sitebackup/sitebackup/internal/envtest"
 )
 
 // getWith asks for a path with headers.
@@ -92,34 +90,11 @@ func hexSum(data []byte) string {
 // host: none has a name for it.
 func TestDocsPageInABrowser(t *testing.T) {
 	t.Parallel()
-	browser := findBrowser(t)
 	b := setup(t, settings{})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
-		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--enable-logging=stderr", "--v=0",
-		"--virtual-time-budget=20000", "--dump-dom", b.url+"/docs")
-	var out, log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &log
-	require.NoError(t, cmd.Run(), "%s", &log)
-	require.NotContains(t, log.String(), "CONSOLE", "the console has something to say")
+	page := envtest.Browse(t, b.url+"/docs")
+	require.NotContains(t, page.Log, "CONSOLE", "the console has something to say")
 	for _, text := range []string{"Site backup", "Ask for a backup", "Tell how a backup stands"} {
-		require.Contains(t, out.String(), text)
+		require.Contains(t, page.DOM, text)
 	}
 	require.Contains(t, b.log.String(), "path=/openapi.json status=200")
-}
-
-func findBrowser(t testing.TB) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("BACKUP_TEST_NO_SKIP") == "1" {
-		t.Fatal("there is no Chromium here")
-	}
-	t.Skip("there is no Chromium here")
-	return ""
 }

@@ -25,6 +25,7 @@
 //	BACKUP_TEST_AZURITE_IMAGE   the Azurite image; defaults to Microsoft's, of the pinned version
 //	BACKUP_TEST_NO_SKIP         1: a test that cannot have its server fails instead of being skipped
 //	BACKUP_TEST_SOAK            1: tests that know Soak or Count run in full, which takes hours
+//	BACKUP_TEST_PICTURES        a directory for pictures of the pages that Browse opens
 //
 // # When a test binary is killed
 //
