@@ -22,7 +22,7 @@ func TestParseDuration(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"6m": "minutes or months", "720h0m0s": "minutes or months", "": "must be like", "30": "must be like", "d": "must be like",
-		"-1d": "must be like", "1.5h": "must be like", "1h1d": "must be like", "1d1d": "must be like", " 1d": "must be like",
+		"-1d": "must be like", "1.5h": "must be like", "1h1d": "must be like", "1d1d": "must be like", "1d ": "must be like", "1 d": "must be like",
 		"1D": "must be like", "36501d": "at most 36500d", "36500d1s": "at most 36500d", "99999999999999999999s": "at most 36500d",
 	} {
 		_, err := retention.ParseDuration(text)

@@ -138,8 +138,12 @@ func TestPlanTable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			loc, err := time.LoadLocation(c.zone)
-			require.NoError(t, err)
+			var loc *time.Location // of the cases without a zone
+			if c.zone != "" {
+				var err error
+				loc, err = time.LoadLocation(c.zone)
+				require.NoError(t, err)
+			}
 			plan := retention.Plan(parseBackups(t, c.given), map[string]retention.Group{"": {Policy: c.policy, Location: loc}}, parseTime(t, c.now))
 			var got []string
 			for _, d := range plan {

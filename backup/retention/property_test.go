@@ -19,11 +19,11 @@ import (
 var zones = []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu"}
 
 // TestRandomHistories goes through 100,000 random histories and policies with
-// BACKUP_TEST_SOAK=1, and 20,000 without.
+// BACKUP_TEST_SOAK=1, and 5,000 without: the race detector makes them slow.
 func TestRandomHistories(t *testing.T) {
 	t.Parallel()
 	const workers = 4
-	n := 20_000
+	n := 5000
 	if os.Getenv("BACKUP_TEST_SOAK") == "1" {
 		n = 100_000
 	}
@@ -80,7 +80,7 @@ func checkHistory(r *rand.Rand) error {
 func checkMonotone(r *rand.Rand, h *history, plan []retention.Decision) error {
 	name := fmt.Sprintf("g%d", r.IntN(2))
 	g := h.groups[name]
-	if g.Policy == nil || g.Policy.Validate() != nil {
+	if !valid(g.Policy) {
 		return nil
 	}
 	larger, field := *g.Policy, r.IntN(9)
@@ -106,6 +106,8 @@ func checkMonotone(r *rand.Rand, h *history, plan []retention.Decision) error {
 	}
 	return nil
 }
+
+func valid(p *retention.Policy) bool { return p.Validate() == nil }
 
 // checkPartition checks that the plan has every backup once, newest first, and
 // what no policy can change.
@@ -152,7 +154,7 @@ func newer(a, b retention.Backup) bool {
 func TestRandomHistoriesMeetEveryReason(t *testing.T) {
 	t.Parallel()
 	met := make(map[string]int)
-	for seed := range 3000 {
+	for seed := range 1000 {
 		h := randomHistory(rand.New(rand.NewPCG(uint64(seed), 5)))
 		for _, d := range retention.Plan(h.backups, h.groups, h.now) {
 			for _, reason := range d.Reasons {
@@ -167,7 +169,7 @@ func TestRandomHistoriesMeetEveryReason(t *testing.T) {
 		"weekly", "monthly", "yearly", "at-least", "newest-good", "failed-recent", "corrupt-recent", "no-newer-good",
 		"policy", "failed-age", "corrupt-superseded", "deleting",
 	} {
-		require.Greater(t, met[code], 50, code)
+		require.Greater(t, met[code], 15, code)
 		delete(met, code)
 	}
 	require.Empty(t, met, "codes that aren't listed")
