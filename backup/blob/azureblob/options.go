@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 )
 
 // Options are the optional settings of a Store.
@@ -33,6 +34,11 @@ type Options struct {
 	// than MaxRetryDelay the request is not sent again. They default to 1 and 30
 	// seconds.
 	RetryDelay, MaxRetryDelay time.Duration
+
+	// Service lets SignURL work with a client that was made with a token credential:
+	// it is one of the same account and credential, and asks for user delegation keys,
+	// each for a day. Defaults to none.
+	Service *service.Client
 }
 
 const (

@@ -26,6 +26,8 @@ type Store struct {
 	opts   Options
 	name   string // the container's URL, without a query
 	now    func() time.Time
+
+	delegation *delegation // nil: none
 }
 
 // New makes a store of a container. It asks Azure nothing; Check does. opts may
@@ -38,7 +40,9 @@ func New(client *container.Client, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.New("open azure store: the client's URL can't be read")
 	}
-	return &Store{client: client, opts: opts.withDefaults(), name: name, now: systemTime}, nil
+	s := &Store{client: client, opts: opts.withDefaults(), name: name, now: systemTime}
+	s.delegation = newDelegation(s.opts.Service)
+	return s, nil
 }
 
 // withoutQuery removes from a URL what may be secret.

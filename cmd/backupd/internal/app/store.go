@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"github.com/sitebackup/sitebackup/backup/blob"
 	"github.com/sitebackup/sitebackup/backup/blob/azureblob"
@@ -43,6 +44,11 @@ func openStore(ctx context.Context, d *config.Destination, opts *azureblob.Optio
 	client, err := containerClient(d.Azure)
 	if err != nil {
 		return nil, err
+	}
+	if a := d.Azure; a.ConnectionString.IsZero() && a.SASURL.IsZero() && a.SharedKey.IsZero() {
+		if opts, err = delegating(d.Azure, opts); err != nil {
+			return nil, err
+		}
 	}
 	if d.Azure.Create {
 		if err := createContainer(ctx, client, d.Azure); err != nil {
@@ -83,11 +89,36 @@ func containerClient(a *config.AzureDestination) (*container.Client, error) {
 		}
 		return container.NewClientWithSharedKeyCredential(address, credential, azureblob.ClientOptions())
 	}
-	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	credential, err := identity(a)
 	if err != nil {
-		return nil, fmt.Errorf("open Azure container %s: find the identity of this environment: %w", address, err)
+		return nil, err
 	}
 	return container.NewClient(address, credential, azureblob.ClientOptions())
+}
+
+func identity(a *config.AzureDestination) (*azidentity.DefaultAzureCredential, error) {
+	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, fmt.Errorf("open Azure container %q: find the identity of this environment: %w", a.Container, err)
+	}
+	return credential, nil
+}
+
+// delegating lets the identity of this environment sign URLs.
+func delegating(a *config.AzureDestination, opts *azureblob.Options) (*azureblob.Options, error) {
+	credential, err := identity(a)
+	if err != nil {
+		return nil, err
+	}
+	var o azureblob.Options
+	if opts != nil {
+		o = *opts
+	}
+	o.Service, err = service.NewClient(a.AccountURL, credential, &service.ClientOptions{ClientOptions: azureblob.ClientOptions().ClientOptions})
+	if err != nil {
+		return nil, fmt.Errorf("open Azure container %q: accountURL can't be used: it is not a valid one", a.Container)
+	}
+	return &o, nil
 }
 
 func createContainer(ctx context.Context, client *container.Client, a *config.AzureDestination) error {
