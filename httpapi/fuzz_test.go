@@ -146,7 +146,7 @@ func TestHostileRequests(t *testing.T) {
 	p, all := setupPair(t), allOperations(t)
 	ids := p.targets(t)
 	for name, o := range all {
-		r := rand.New(rand.NewPCG(1, uint64(len(name)))) //nolint:gosec // the same each time
+		r := rand.New(rand.NewPCG(1, uint64(len(name)))) // the same each time
 		id := targetOf(ids, o)
 		requests, n := p.hostileRequests(t, o, id, r)
 		for _, param := range o.Parameters {
@@ -203,7 +203,7 @@ func (p *pair) sendAll(t *testing.T, all map[string]op, o op, good wire, request
 func FuzzRequest(f *testing.F) {
 	p, all := setupPair(f), allOperations(f)
 	ids := p.targets(f)
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	r := rand.New(rand.NewPCG(1, 2)) // the same each time
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		o := all[name]
 		requests, _ := p.hostileRequests(f, o, "{id}", r)
