@@ -33,7 +33,7 @@ func Browse(t testing.TB, url string) Page {
 	if dir := os.Getenv("BACKUP_TEST_PICTURES"); dir != "" {
 		args = append(args, "--screenshot="+dir+"/"+strings.ReplaceAll(t.Name(), "/", "-")+".png")
 	}
-	cmd := exec.CommandContext(ctx, browser(t), append(args, url)...) //nolint:gosec // a browser of ours
+	cmd := exec.CommandContext(ctx, browser(t), append(args, url)...)
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Run(); err != nil {
