@@ -32,7 +32,8 @@
 // [Client.Hold] keeps a backup from being deleted, as a legal hold does, until
 // [Client.Release]; [Client.Delete] takes it away, its objects first and its rows
 // last. [Client.Verify] has the stored copy read again and compared with the
-// manifest; [VerifyCopy] does the same with nothing but a store. A [Scope] names the
+// manifest; [VerifyCopy] does the same with nothing but a store. [Client.PutSchedule]
+// has backups started at times. A [Scope] names the
 // tenants that somebody may see. A [Watcher] follows events as they are written.
 //
 // # The way of a backup
@@ -110,25 +111,25 @@
 // is for exports that are never that small.
 //
 // # Schedules
-
-A Schedule, put by Client.PutSchedule, starts backups of a user's site. The slots of
-its cron expression are times on the clocks of its zone: one that daylight saving
-skips is right behind the gap, one that it repeats is there once (package cron). A
-slot runs behind its time by the schedule's share of Spread, which follows from its
-id.
-
-When the next slot runs is in the schedule's row. A River job ticks every ten seconds,
-but only wakes: Ledger.TickSchedules takes the rows that are due, as no other process
-does at that moment, writes what becomes of each of their slots, starts the backups,
-and moves the rows on, in one transaction. So a slot is never lost, whoever was dead
-meanwhile, and never started twice: (schedule, slot) is unique among backups and among
-runs. What wasn't started is in Client.ScheduleRuns with its reason: the schedule was
-paused; the slot's time had passed and CatchUp or StartingDeadline left it out; or an
-earlier backup hadn't ended and Overlap did.
-
-A schedule that is edited goes on behind the last slot of which something became.
-
-# What mends itself
+//
+// A [Schedule], put by [Client.PutSchedule], starts backups of a user's site. The slots of
+// its cron expression are times on the clocks of its zone: one that daylight saving
+// skips is right behind the gap, one that it repeats is there once (package cron). A
+// slot runs behind its time by the schedule's share of Spread, which follows from its
+// id.
+//
+// When the next slot runs is in the schedule's row. A River job ticks every ten seconds,
+// but only wakes: [Ledger.TickSchedules] takes the rows that are due, as no other process
+// does at that moment, writes what becomes of each of their slots, starts the backups,
+// and moves the rows on, in one transaction. So a slot is never lost, whoever was dead
+// meanwhile, and never started twice: (schedule, slot) is unique among backups and among
+// runs. What wasn't started is in [Client.ScheduleRuns] with its reason: the schedule was
+// paused; the slot's time had passed and CatchUp or StartingDeadline left it out; or an
+// earlier backup hadn't ended and Overlap did.
+//
+// A schedule that is edited goes on behind the last slot of which something became.
+//
+// # What mends itself
 //
 // A dead worker's lease ends; River's rescuer asks the lease, and gives the job
 // to another worker. Jobs that were deleted, discarded or canceled behind the
