@@ -128,8 +128,10 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 	}
 	moved := s.Cron != p.Cron || s.TimeZone != p.TimeZone
 	s.ScheduleParams = p
-	if err := s.parse(); err != nil {
-		return nil, err
+	if moved { // or else it was valid, and may be paused even if it can't be read any more
+		if err := s.parse(); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case moved && s.LastSlot != nil:

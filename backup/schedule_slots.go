@@ -47,12 +47,12 @@ func (s *Schedule) decide(now time.Time, open bool) (runs []slotRun) {
 			s.QueuedSlot = nil
 		}
 	}
-	for n := 0; n < maxSlots && s.NextRunAt != nil && !s.NextRunAt.After(now); n++ {
-		slot, due := *s.NextSlot, *s.NextRunAt
+	for n := 0; n < maxSlots && s.isDue(now); n++ {
+		slot := *s.NextSlot
 		s.LastSlot = &slot
 		s.next(slot)
-		last := s.NextRunAt == nil || s.NextRunAt.After(now)
-		run := s.decideSlot(slot, now.Sub(due), last, open)
+		// Not NextRunAt says how late it is: a schedule that couldn't be read was put off.
+		run := s.decideSlot(slot, now.Sub(slot.Add(s.offset())), !s.isDue(now), open)
 		if run.status == RunQueued {
 			s.QueuedSlot = &slot
 		}
@@ -60,6 +60,9 @@ func (s *Schedule) decide(now time.Time, open bool) (runs []slotRun) {
 	}
 	return runs
 }
+
+// isDue reports whether a slot's time has come.
+func (s *Schedule) isDue(now time.Time) bool { return s.NextRunAt != nil && !s.NextRunAt.After(now) }
 
 // appendRun makes slots that are skipped one after another for one reason one run.
 func appendRun(runs []slotRun, run slotRun) []slotRun {

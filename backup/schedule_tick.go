@@ -30,7 +30,8 @@ type due struct {
 	runs  []slotRun
 }
 
-// TickSchedules starts what is due, of up to limit schedules: it writes what becomes of
+// TickSchedules starts what is due, of up to limit schedules, and of as many whose queued
+// slot can start: it writes what becomes of
 // each of their slots, starts backups, and moves the schedules on, in one transaction.
 // Many processes may tick at once; each takes schedules that no other has.
 func (l *Ledger) TickSchedules(ctx context.Context, limit int) (done Ticked, err error) {
@@ -46,23 +47,22 @@ func (c *Client) tick(ctx context.Context, tx pgx.Tx, limit int) (done Ticked, e
 	if err != nil {
 		return done, err
 	}
-	all, err := c.lockDue(ctx, tx, now, limit)
+	all, more, err := c.lockDue(ctx, tx, now, limit)
 	if err != nil || len(all) == 0 {
 		return done, err
 	}
 	if err := c.readOpen(ctx, tx, all); err != nil {
 		return done, err
 	}
-	done.More = len(all) == limit
+	done.More = more
 	for _, d := range all {
-		if err := d.parse(); err != nil {
+		if err := d.parse(); err != nil && d.isDue(now) {
 			c.cfg.Logger.ErrorContext(ctx, "a schedule can't be read, and waits", "schedule", d.ID, "error", err)
 			again := now.Add(unreadable)
 			d.NextRunAt = &again
-			continue
 		}
 		d.runs = d.decide(now, d.open)
-		done.More = done.More || d.NextRunAt != nil && !d.NextRunAt.After(now)
+		done.More = done.More || d.isDue(now)
 		done.count(d.runs)
 	}
 	if err := c.startDue(ctx, tx, all, now); err != nil {
@@ -84,28 +84,41 @@ func (t *Ticked) count(runs []slotRun) {
 	}
 }
 
+// dueQuery and queuedQuery lock what they read themselves: a statement around them
+// would read rows as they were before whoever had them last committed.
+const (
+	dueQuery = `SELECT ` + scheduleColumns + ` FROM {{schema}}.backup_schedule s WHERE s.next_run_at <= @now
+		ORDER BY s.next_run_at LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED`
+
+	queuedQuery = `SELECT ` + scheduleColumns + ` FROM {{schema}}.backup_schedule s WHERE s.queued_slot IS NOT NULL
+			AND (s.paused_at IS NOT NULL OR s.overlap = 'allow' OR s.queued_slot + s.spread + s.starting_deadline < @now
+				OR NOT EXISTS (SELECT FROM {{schema}}.backup b WHERE b.schedule_id = s.id AND b.state IN ('pending', 'running', 'sealing')))
+		ORDER BY s.queued_slot LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED`
+)
+
 // lockDue locks schedules with a slot that is due, or with one that waits and is
-// to be started or skipped by now.
-func (c *Client) lockDue(ctx context.Context, tx pgx.Tx, now time.Time, limit int) ([]*due, error) {
-	rows, err := tx.Query(ctx, c.sql(`
-		WITH d AS (SELECT id FROM {{schema}}.backup_schedule WHERE next_run_at <= @now ORDER BY next_run_at LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED),
-		q AS (SELECT s.id FROM {{schema}}.backup_schedule s WHERE s.queued_slot IS NOT NULL
-				AND (s.paused_at IS NOT NULL OR s.queued_slot + s.spread + s.starting_deadline < @now
-					OR NOT EXISTS (SELECT FROM {{schema}}.backup b WHERE b.schedule_id = s.id AND b.state IN ('pending', 'running', 'sealing')))
-			ORDER BY s.queued_slot LIMIT @limit FOR NO KEY UPDATE OF s SKIP LOCKED)
-		SELECT `+scheduleColumns+` FROM {{schema}}.backup_schedule s WHERE s.id IN (SELECT id FROM d UNION SELECT id FROM q)`),
-		named{"now": now, "limit": limit})
-	if err != nil {
-		return nil, fmt.Errorf("lock due schedules: %w", err)
+// to be started or skipped by now: up to limit of each. more reports whether there may
+// be more of them.
+func (c *Client) lockDue(ctx context.Context, tx pgx.Tx, now time.Time, limit int) (all []*due, more bool, err error) {
+	var batch pgx.Batch
+	known := make(map[string]bool)
+	for _, query := range []string{dueQuery, queuedQuery} {
+		batch.Queue(c.sql(query), named{"now": now, "limit": limit}).Query(func(rows pgx.Rows) error {
+			some, err := pgx.CollectRows(rows, scanSchedule)
+			more = more || len(some) == limit
+			for _, s := range some {
+				if !known[s.ID] {
+					known[s.ID] = true
+					all = append(all, &due{Schedule: s})
+				}
+			}
+			return err
+		})
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*due, error) {
-		s, err := scanSchedule(row)
-		return &due{Schedule: s}, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("lock due schedules: %w", err)
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, false, fmt.Errorf("lock due schedules: %w", err)
 	}
-	return all, nil
+	return all, more, nil
 }
 
 // readOpen is a statement of its own, behind the locks: it sees what whoever had them

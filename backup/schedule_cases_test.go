@@ -1,0 +1,248 @@
+package backup_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup"
+)
+
+// scheduled is a schedule whose life a case tells. It is made on 5 January 2026 at half
+// past midnight; times are those of that day, or later: "26:00" is two o'clock of the
+// next.
+type scheduled struct {
+	*bundle
+	now    *time.Time
+	params backup.ScheduleParams
+	id     string
+}
+
+var caseDay = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+
+func clockAt(t testing.TB, text string) time.Time {
+	t.Helper()
+	var hour, minute int
+	_, err := fmt.Sscanf(text, "%d:%d", &hour, &minute)
+	require.NoError(t, err)
+	return caseDay.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
+}
+
+// step is something that happens to a schedule.
+type step func(*scheduled)
+
+// tick ticks at each of the times.
+func tick(times ...string) step {
+	return func(s *scheduled) {
+		for _, at := range times {
+			*s.now = clockAt(s, at)
+			_, err := s.ledger.TickSchedules(s.ctx, 10)
+			require.NoError(s, err)
+		}
+	}
+}
+
+// end ends what is open.
+func end(s *scheduled) {
+	s.exec(`UPDATE {backup} SET state = 'failed', finished_at = now() WHERE state IN ('pending', 'running', 'sealing')`)
+}
+
+// put edits the schedule at a time.
+func put(at string, change func(*backup.ScheduleParams)) step {
+	return func(s *scheduled) {
+		*s.now = clockAt(s, at)
+		change(&s.params)
+		got, err := s.client.PutSchedule(s.ctx, s.params)
+		require.NoError(s, err)
+		s.id = got.ID
+	}
+}
+
+func pause(at string, paused bool) step {
+	return func(s *scheduled) {
+		*s.now = clockAt(s, at)
+		_, err := s.client.PauseSchedule(s.ctx, s.id, paused)
+		require.NoError(s, err)
+	}
+}
+
+func zone(name string) step {
+	return func(s *scheduled) { s.exec(`UPDATE {backup_schedule} SET time_zone = $1`, name) }
+}
+
+// runs tells what became of the slots, in their order.
+func (s *scheduled) runs() (lines []string) {
+	s.Helper()
+	all, err := s.client.ScheduleRuns(s.ctx, s.id, time.Time{}, 200)
+	require.NoError(s, err)
+	text := func(t time.Time) string {
+		d := t.Sub(caseDay)
+		return fmt.Sprintf("%02d:%02d", int(d.Hours()), int(d.Minutes())%60)
+	}
+	for _, r := range slices.Backward(all) {
+		line := text(r.Slot)
+		if r.Slots > 1 {
+			line += fmt.Sprintf("-%s x%d", text(r.LastSlot), r.Slots)
+		}
+		line += " " + string(r.Status)
+		if r.Reason != "" {
+			line += " " + string(r.Reason)
+		}
+		lines = append(lines, line)
+		require.Equal(s, r.Status == backup.RunStarted, r.BackupID != "", line)
+		if r.BackupID != "" {
+			b := s.get(r.BackupID)
+			require.True(s, b.Slot.Equal(r.Slot), line)
+			require.Equal(s, s.id, b.ScheduleID)
+		}
+	}
+	started := s.count(`SELECT count(*) FROM {backup_schedule_run} WHERE status = 'started'`)
+	require.Equal(s, started, s.count(`SELECT count(*) FROM {backup} WHERE schedule_id = $1 AND slot IS NOT NULL`, s.id), "one backup for each slot that was started")
+	return lines
+}
+
+func overlap(o backup.Overlap) func(*backup.ScheduleParams) {
+	return func(p *backup.ScheduleParams) { p.Overlap = o }
+}
+
+func deadline(d time.Duration) func(*backup.ScheduleParams) {
+	return func(p *backup.ScheduleParams) { p.StartingDeadline = d }
+}
+
+func all(changes ...func(*backup.ScheduleParams)) func(*backup.ScheduleParams) {
+	return func(p *backup.ScheduleParams) {
+		for _, c := range changes {
+			c(p)
+		}
+	}
+}
+
+func asItWas(*backup.ScheduleParams) {}
+
+// Each case is a schedule for every full hour, unless it says otherwise.
+func TestScheduleCases(t *testing.T) {
+	none := func(p *backup.ScheduleParams) { p.CatchUp = backup.CatchUpNone }
+	queue, allow, skip := overlap(backup.OverlapQueue), overlap(backup.OverlapAllow), overlap(backup.OverlapSkip)
+	for name, c := range map[string]struct {
+		params func(*backup.ScheduleParams)
+		steps  []step
+		want   []string
+	}{
+		"each in its turn":        {asItWas, []step{tick("1:00"), end, tick("1:59", "2:00"), end, tick("3:00")}, []string{"01:00 started", "02:00 started", "03:00 started"}},
+		"nothing before its time": {asItWas, []step{tick("0:59")}, nil},
+
+		"overlap skip": {skip, []step{tick("1:00", "2:00", "3:00", "3:30"), end, tick("3:40", "4:00")}, []string{"01:00 started", "02:00-03:00 x2 skipped overlap", "04:00 started"}},
+		"overlap queue": {queue, []step{tick("1:00", "2:00", "3:00", "4:00"), end, tick("4:10", "4:20"), end, tick("4:30", "5:00")},
+			[]string{"01:00 started", "02:00 started", "03:00-04:00 x2 skipped overlap", "05:00 started"}},
+		"overlap queue, still waiting":      {queue, []step{tick("1:00", "2:00", "2:30")}, []string{"01:00 started", "02:00 queued"}},
+		"overlap queue, the next behind it": {queue, []step{tick("1:00", "2:00"), end, tick("3:00")}, []string{"01:00 started", "02:00 started", "03:00 queued"}},
+		"overlap allow":                     {allow, []step{tick("1:00", "2:00", "3:00")}, []string{"01:00 started", "02:00 started", "03:00 started"}},
+		"a run out of turn counts as an overlap": {skip, []step{func(s *scheduled) {
+			_, err := s.client.RunSchedule(s.ctx, s.id, backup.StartParams{})
+			require.NoError(s, err)
+		}, tick("1:00"), end, tick("2:00")}, []string{"01:00 skipped overlap", "02:00 started"}},
+
+		"catch up last":                    {asItWas, []step{tick("5:59")}, []string{"01:00-04:00 x4 skipped catchUp", "05:00 started"}},
+		"catch up last, the last overlaps": {asItWas, []step{tick("1:00", "5:59")}, []string{"01:00 started", "02:00-04:00 x3 skipped catchUp", "05:00 skipped overlap"}},
+		"catch up none":                    {none, []step{tick("5:06")}, []string{"01:00-05:00 x5 skipped catchUp"}},
+		"catch up none, within its grace":  {none, []step{tick("5:05")}, []string{"01:00-04:00 x4 skipped catchUp", "05:00 started"}},
+		"catch up goes on":                 {none, []step{tick("2:30", "3:30", "4:00")}, []string{"01:00-03:00 x3 skipped catchUp", "04:00 started"}},
+
+		"deadline":              {deadline(10 * time.Minute), []step{tick("1:11", "2:11", "3:10")}, []string{"01:00-02:00 x2 skipped deadline", "03:00 started"}},
+		"deadline and catch up": {deadline(10 * time.Minute), []step{tick("3:11")}, []string{"01:00-02:00 x2 skipped catchUp", "03:00 skipped deadline"}},
+
+		"pause":                                  {asItWas, []step{pause("0:40", true), tick("1:00", "2:00"), pause("2:30", false), tick("2:31", "3:00")}, []string{"01:00-02:00 x2 skipped paused", "03:00 started"}},
+		"pause, slots that nobody had looked at": {asItWas, []step{pause("0:40", true), tick("4:30"), pause("4:40", false), tick("5:00")}, []string{"01:00-04:00 x4 skipped paused", "05:00 started"}},
+		"pause and overlap are two reasons": {skip, []step{tick("1:00", "2:00"), pause("2:30", true), tick("3:00", "4:00"), pause("4:30", false), tick("5:00")},
+			[]string{"01:00 started", "02:00 skipped overlap", "03:00-04:00 x2 skipped paused", "05:00 skipped overlap"}},
+
+		"queued, then paused":            {queue, []step{tick("1:00", "2:00"), pause("2:10", true), tick("2:11"), end, tick("2:12")}, []string{"01:00 started", "02:00 skipped paused"}},
+		"queued, then past its deadline": {all(queue, deadline(10*time.Minute)), []step{tick("1:00", "2:00", "2:10", "2:11"), end, tick("2:20")}, []string{"01:00 started", "02:00 skipped deadline"}},
+		"queued, then in time":           {all(queue, deadline(10*time.Minute)), []step{tick("1:00", "2:00"), end, tick("2:10")}, []string{"01:00 started", "02:00 started"}},
+		"queued, then all may overlap":   {queue, []step{tick("1:00", "2:00"), put("2:10", allow), tick("2:11")}, []string{"01:00 started", "02:00 started"}},
+		"queued, then none is any more":  {queue, []step{tick("1:00", "2:00"), put("2:10", skip), tick("2:11"), end, tick("2:12")}, []string{"01:00 started", "02:00 started"}},
+		"queued, beside skips that go on": {queue, []step{tick("1:00", "2:00", "3:00"), end, tick("3:10", "4:00", "5:00"), end, tick("5:10", "6:00")},
+			[]string{"01:00 started", "02:00 started", "03:00 skipped overlap", "04:00 started", "05:00 skipped overlap", "06:00 queued"}},
+
+		"edit, behind its last slot": {asItWas, []step{tick("1:00"), end, put("1:50", func(p *backup.ScheduleParams) { p.Cron = "*/30 * * * *" }), tick("1:50"), end, tick("2:00")},
+			[]string{"01:00 started", "01:30 started", "02:00 started"}},
+		"edit, before any slot": {asItWas, []step{put("3:10", func(p *backup.ScheduleParams) { p.Cron = "15 * * * *" }), tick("3:20")}, []string{"01:15-02:15 x2 skipped catchUp", "03:15 started"}},
+		"edit, the same":        {asItWas, []step{put("1:10", asItWas), tick("1:10"), end, put("1:20", asItWas), tick("1:20", "2:00")}, []string{"01:00 started", "02:00 started"}},
+		"edit, its zone": {func(p *backup.ScheduleParams) { p.Cron = "0 6 * * *" }, []step{
+			tick("6:00"), end, put("6:10", func(p *backup.ScheduleParams) { p.TimeZone = "America/New_York" }), tick("10:59", "11:00"), end,
+			put("11:10", func(p *backup.ScheduleParams) { p.TimeZone = "Asia/Kolkata" }), tick("24:29", "24:30"),
+		}, []string{"06:00 started", "11:00 started", "24:30 started"}},
+		"every, from its making": {func(p *backup.ScheduleParams) { p.Cron = "@every 40m" }, []step{tick("1:09", "1:10"), end, tick("1:50")}, []string{"01:10 started", "01:50 started"}},
+
+		"a zone that isn't known": {asItWas, []step{zone("Mars/Base"), tick("1:00", "1:30"), pause("1:40", true), pause("1:41", false), zone("UTC"), tick("1:59"), end, tick("2:50"), end, tick("3:00")},
+			[]string{"01:00 started", "02:00 started", "03:00 started"}},
+		"a zone that isn't known, with a deadline": {all(deadline(10*time.Minute), func(p *backup.ScheduleParams) { p.Cron = "@daily" }), []step{zone("Mars/Base"), tick("24:00"), zone("UTC"), tick("24:59", "25:00")}, []string{"24:00 skipped deadline"}},
+		"a zone that isn't known, queued":          {queue, []step{tick("1:00", "2:00"), zone("Mars/Base"), end, tick("2:10", "3:00", "3:20")}, []string{"01:00 started", "02:00 started"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, now := clocked(t, "2026-01-05T00:30:00Z")
+			s := &scheduled{bundle: b, now: now, params: backup.ScheduleParams{UserID: userID, SiteID: siteID, Cron: "0 * * * *"}}
+			put("0:30", c.params)(s)
+			for _, step := range c.steps {
+				step(s)
+			}
+			require.Equal(t, c.want, s.runs())
+		})
+	}
+}
+
+// A spread that is edited moves the next run, and no slot.
+func TestScheduleSpreadIsEdited(t *testing.T) {
+	b, now := clocked(t, "2026-01-05T00:30:00Z")
+	p := backup.ScheduleParams{UserID: userID, SiteID: siteID, Cron: "0 * * * *", Spread: 50 * time.Minute}
+	s, err := b.client.PutSchedule(b.ctx, p)
+	require.NoError(t, err)
+	share := s.NextRunAt.Sub(*s.NextSlot)
+	require.Positive(t, share)
+	require.Less(t, share, p.Spread)
+	tickAt := func(at time.Time) backup.Ticked {
+		*now = at
+		done, err := b.ledger.TickSchedules(b.ctx, 10)
+		require.NoError(t, err)
+		b.exec(`UPDATE {backup} SET state = 'failed', finished_at = now() WHERE finished_at IS NULL`)
+		return done
+	}
+	require.Zero(t, tickAt(s.NextRunAt.Add(-time.Second)))
+	p.Spread = 0
+	s, err = b.client.PutSchedule(b.ctx, p)
+	require.NoError(t, err)
+	require.Equal(t, s.NextSlot, s.NextRunAt)
+	require.Equal(t, backup.Ticked{Started: 1}, tickAt(*now), "it is due by now")
+	p.Spread = 50 * time.Minute
+	s, err = b.client.PutSchedule(b.ctx, p)
+	require.NoError(t, err)
+	require.Equal(t, clockAt(t, "2:00"), *s.NextSlot)
+	require.Equal(t, share, s.NextRunAt.Sub(*s.NextSlot), "the share follows from the id")
+	require.Zero(t, tickAt(s.NextRunAt.Add(-time.Second)))
+	require.Equal(t, backup.Ticked{Started: 1}, tickAt(*s.NextRunAt))
+}
+
+// What waits behind a long pause is decided a thousand slots at a time.
+func TestScheduleOfManySlots(t *testing.T) {
+	b, now := clocked(t, "2026-01-05T00:30:00Z")
+	p := backup.ScheduleParams{UserID: userID, SiteID: siteID, Cron: "* * * * *"}
+	s, err := b.client.PutSchedule(b.ctx, p)
+	require.NoError(t, err)
+	*now = now.Add(2500 * time.Minute)
+	var sum backup.Ticked
+	ticks := 0
+	for sum.More = true; sum.More; ticks++ {
+		done, err := b.ledger.TickSchedules(b.ctx, 10)
+		require.NoError(t, err)
+		sum = backup.Ticked{Started: sum.Started + done.Started, Skipped: sum.Skipped + done.Skipped, More: done.More}
+	}
+	require.Equal(t, backup.Ticked{Started: 1, Skipped: 2499}, sum)
+	require.Equal(t, 3, ticks)
+	runs, err := b.client.ScheduleRuns(b.ctx, s.ID, time.Time{}, 10)
+	require.NoError(t, err)
+	require.Len(t, runs, 2)
+	require.Equal(t, 2499, runs[1].Slots)
+}
