@@ -267,3 +267,43 @@ func TestScheduleTicksRace(t *testing.T) {
 	require.ErrorIs(t, err, backup.ErrScheduleNotFound)
 	require.Positive(t, s.count(`SELECT count(*) FROM {backup} WHERE schedule_id = $1`, deleted), "its backups stay")
 }
+
+// A tick leaves alone what another one has, and waits for nobody.
+func TestScheduleTickTakesWhatNobodyHas(t *testing.T) {
+	b, now := clocked(t, "2026-01-05T00:30:00Z")
+	for _, site := range []string{"held", "free"} {
+		_, err := b.client.PutSchedule(b.ctx, backup.ScheduleParams{UserID: userID, SiteID: site, Cron: "@hourly"})
+		require.NoError(t, err)
+	}
+	*now = now.Add(time.Hour)
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	defer cancel()
+	tx, err := b.pool.Begin(ctx)
+	require.NoError(t, err)
+	_, err = tx.Exec(ctx, b.in("SELECT FROM {backup_schedule} WHERE site_id = 'held' FOR NO KEY UPDATE"))
+	require.NoError(t, err)
+	for _, want := range []int{1, 0} {
+		done, err := b.ledger.TickSchedules(ctx, 10)
+		require.NoError(t, err)
+		require.Equal(t, backup.Ticked{Started: want}, done)
+	}
+	require.NoError(t, tx.Rollback(ctx))
+	done, err := b.ledger.TickSchedules(ctx, 10)
+	require.NoError(t, err)
+	require.Equal(t, backup.Ticked{Started: 1}, done)
+}
+
+// The table itself refuses a second backup for a slot, whatever a tick does.
+func TestScheduleSlotIsUnique(t *testing.T) {
+	b, now := clocked(t, "2026-01-05T00:30:00Z")
+	s, err := b.client.PutSchedule(b.ctx, backup.ScheduleParams{UserID: userID, SiteID: siteID, Cron: "@hourly", Overlap: backup.OverlapAllow})
+	require.NoError(t, err)
+	*now = now.Add(time.Hour)
+	_, err = b.ledger.TickSchedules(b.ctx, 10)
+	require.NoError(t, err)
+	b.exec(`DELETE FROM {backup_schedule_run}`)
+	b.exec(`UPDATE {backup_schedule} SET next_slot = $1, next_run_at = $1`, s.NextSlot)
+	_, err = b.ledger.TickSchedules(b.ctx, 10)
+	require.ErrorContains(t, err, "backup_slot_once")
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM {backup}`))
+}
