@@ -19,6 +19,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/sitebackup/sitebackup/backup/blob"
+	"github.com/sitebackup/sitebackup/backup/retention"
 	"github.com/sitebackup/sitebackup/migrations"
 )
 
@@ -67,6 +68,11 @@ type Config struct {
 	// hours.
 	KeyLifetime time.Duration
 
+	// Retention says which backups stay of those that no schedule has started, whose
+	// schedule is gone, or whose schedule has no policy of its own. nil keeps them all.
+	// See package retention for what never goes, whatever it says.
+	Retention *retention.Policy
+
 	// Now is the clock of schedules, retention and pruning, for tests and simulations.
 	// nil: the database's, which is the same for all processes.
 	Now func() time.Time
@@ -104,6 +110,10 @@ func New(cfg *Config) (*Client, error) {
 	if c.cfg.Logger == nil {
 		c.cfg.Logger = slog.Default()
 	}
+	if cfg.Retention != nil {
+		policy := *cfg.Retention
+		c.cfg.Retention = &policy
+	}
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
@@ -140,6 +150,11 @@ func (c *Client) validate() error {
 		return errors.New("MaxSize must not be negative")
 	case c.cfg.MaxRunningPerUser < 0:
 		return errors.New("MaxRunningPerUser must not be negative")
+	}
+	if c.cfg.Retention != nil {
+		if err := c.cfg.Retention.Validate(); err != nil {
+			return fmt.Errorf("Retention: %w", err)
+		}
 	}
 	for _, p := range c.cfg.Providers {
 		if err := p.defaults(); err != nil {

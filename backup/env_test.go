@@ -60,9 +60,13 @@ func setupHere(t *testing.T, options ...func(*backup.Config)) *bundle {
 }
 
 // another is the ledger of another process: within one, verbs are written together.
-func (b *bundle) another() *backup.Ledger {
+func (b *bundle) another(options ...func(*backup.Config)) *backup.Ledger {
 	b.Helper()
-	client, err := backup.New(&backup.Config{Pool: b.pool, Schema: b.schema, Logger: b.client.Logger(), Providers: []backup.ProviderConfig{{Name: "site"}, {Name: "db"}}})
+	cfg := &backup.Config{Pool: b.pool, Schema: b.schema, Logger: b.client.Logger(), Providers: []backup.ProviderConfig{{Name: "site"}, {Name: "db"}}}
+	for _, o := range options {
+		o(cfg)
+	}
+	client, err := backup.New(cfg)
 	require.NoError(b, err)
 	return client.Ledger()
 }

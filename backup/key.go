@@ -28,9 +28,13 @@ func (c *Client) manifestKey(b *Backup) string {
 }
 
 func (c *Client) backupPrefix(b *Backup) string {
-	key := escapeSegment(b.UserID) + "/" + escapeSegment(b.SiteID) + "/" + b.ID + "/"
-	if c.cfg.Prefix != "" {
-		key = c.cfg.Prefix + "/" + key
+	return prefixUnder(c.cfg.Prefix, b.UserID, b.SiteID, b.ID)
+}
+
+func prefixUnder(prefix, userID, siteID, backupID string) string {
+	key := escapeSegment(userID) + "/" + escapeSegment(siteID) + "/" + backupID + "/"
+	if prefix != "" {
+		key = prefix + "/" + key
 	}
 	return key
 }

@@ -49,12 +49,17 @@ func (l *Ledger) DeleteTargets(ctx context.Context, w *StepWork) (*DeleteTargets
 	return t, nil
 }
 
-// FinishDelete removes the rows of a backup whose objects are gone. The parent's
-// lock comes first, as everywhere; what hangs on it goes with it.
+// FinishDelete removes the rows of a backup whose objects are gone, and leaves a
+// tombstone, see DueTombstones. The parent's lock comes first, as everywhere; what
+// hangs on it goes with it.
 func (l *Ledger) FinishDelete(ctx context.Context, lease Lease) error {
 	return l.c.inTx(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, l.c.sql(`DELETE FROM {{schema}}.backup WHERE id = @id AND lease_token = @token AND state = 'deleting'`),
-			named{"id": lease.BackupID, "token": lease.Token})
+		tag, err := tx.Exec(ctx, l.c.sql(`
+			WITH gone AS (DELETE FROM {{schema}}.backup WHERE id = @id AND lease_token = @token AND state = 'deleting' RETURNING id, user_id, site_id)
+			INSERT INTO {{schema}}.backup_tombstone (backup_id, user_id, site_id, prefix, due_at)
+			SELECT id, user_id, site_id, @prefix, coalesce(@now, now()) + @after::interval FROM gone
+			ON CONFLICT (backup_id) DO UPDATE SET due_at = excluded.due_at, swept = 0`),
+			named{"id": lease.BackupID, "token": lease.Token, "prefix": l.c.cfg.Prefix, "now": l.c.injected(), "after": tombstoneDelays[0]})
 		return oneRow(tag.RowsAffected(), err, "delete rows")
 	})
 }

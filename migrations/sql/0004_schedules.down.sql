@@ -1,3 +1,4 @@
+DROP TABLE {{schema}}.backup_tombstone;
 DROP TABLE {{schema}}.backup_erasure;
 DROP INDEX {{schema}}.backup_unpruned;
 DROP INDEX {{schema}}.backup_schedule_open;

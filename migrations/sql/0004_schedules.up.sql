@@ -48,6 +48,8 @@ CREATE INDEX backup_schedule_due ON {{schema}}.backup_schedule (next_run_at) WHE
 CREATE INDEX backup_schedule_queued ON {{schema}}.backup_schedule (queued_slot) WHERE queued_slot IS NOT NULL;
 CREATE INDEX backup_schedule_stale_at ON {{schema}}.backup_schedule (stale_at) WHERE alert_at IS NULL AND stale_at IS NOT NULL;
 CREATE INDEX backup_schedule_alert_at ON {{schema}}.backup_schedule (alert_at) WHERE alert_at IS NOT NULL;
+-- whose backups retention looks at where the server has no policy
+CREATE INDEX backup_schedule_retention ON {{schema}}.backup_schedule (user_id, site_id) WHERE retention IS NOT NULL;
 
 COMMENT ON TABLE  {{schema}}.backup_schedule IS 'When backups of a user''s site are started. A slot is the instant that the cron expression names; it runs behind that by the schedule''s share of its spread.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.version IS 'Counts its edits.';
@@ -133,3 +135,21 @@ CREATE UNIQUE INDEX backup_erasure_open ON {{schema}}.backup_erasure (user_id, c
 COMMENT ON TABLE  {{schema}}.backup_erasure IS 'Erasures of all that is a user''s or a site''s. Of one that has finished, what is left is a receipt that names nobody.';
 COMMENT ON COLUMN {{schema}}.backup_erasure.backups IS 'Backups whose rows and objects were removed.';
 COMMENT ON COLUMN {{schema}}.backup_erasure.objects IS 'Objects that were removed, manifests among them; bytes are theirs.';
+
+-- Deleted backups, until nobody can write any object of theirs any more.
+CREATE TABLE {{schema}}.backup_tombstone (
+    backup_id uuid        PRIMARY KEY,
+    user_id   text        NOT NULL,
+    site_id   text        NOT NULL,
+    prefix    text        NOT NULL,
+    due_at    timestamptz NOT NULL,
+    swept     smallint    NOT NULL DEFAULT 0 CHECK (swept >= 0)
+);
+
+CREATE INDEX backup_tombstone_due ON {{schema}}.backup_tombstone (due_at);
+CREATE INDEX backup_tombstone_tenant ON {{schema}}.backup_tombstone (user_id, site_id);
+
+COMMENT ON TABLE  {{schema}}.backup_tombstone IS 'Deleted backups whose places in the store are looked at again: a worker that was stopped for longer than its lease may have written there since.';
+COMMENT ON COLUMN {{schema}}.backup_tombstone.prefix IS 'What every object''s key began with when it was deleted, without a slash at its end; it names nobody.';
+COMMENT ON COLUMN {{schema}}.backup_tombstone.due_at IS 'When that is done next.';
+COMMENT ON COLUMN {{schema}}.backup_tombstone.swept IS 'How often it was done.';

@@ -1,0 +1,191 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sitebackup/sitebackup/backup/retention"
+)
+
+// removeAtOnce bounds the backups of one transaction, which has a pair's ended
+// backups locked.
+const removeAtOnce = 50
+
+// Applied says what ApplyRetention did.
+type Applied struct {
+	Pairs   int   // that were looked at
+	Removed int   // backups that are deleting since
+	Left    int   // pairs that somebody's open transaction kept from being judged
+	Next    *Pair // where to go on; nil: there are no more
+}
+
+// ApplyRetention goes through up to limit pairs behind after, in their order, and makes
+// deleting what retention lets go of. Only pairs with a policy are looked at: where
+// Config.Retention is nil, those that have a schedule with one.
+//
+// Many processes may do so at once, while backups are verified, held, retried and
+// deleted. A pair is judged by what can be locked at once: a backup that somebody else
+// has locked counts for nothing, so that nothing goes because of it, and nobody waits.
+//
+// An error on one pair doesn't keep the others from being looked at. Where Pairs is 0,
+// too, the error was one for all: the database is away.
+func (l *Ledger) ApplyRetention(ctx context.Context, after Pair, limit int) (done Applied, err error) {
+	c := l.c
+	if c.cfg.Pool == nil {
+		return done, errNoPool
+	}
+	table, where := "backup", ""
+	if c.cfg.Retention == nil {
+		table, where = "backup_schedule", " AND b.retention IS NOT NULL"
+	}
+	pairs, err := c.pairsAfter(ctx, c.cfg.Pool, table, where, after, limit, named{})
+	if err != nil {
+		return done, err
+	}
+	now, err := c.now(ctx, c.cfg.Pool)
+	if err != nil {
+		return done, err
+	}
+	// Most have nothing to be removed, and cost no lock.
+	var some []Pair
+	err = c.planPairs(ctx, c.cfg.Pool, pairs, now, func(p *pairPlan) error {
+		if len(p.removed()) > 0 {
+			some = append(some, p.Pair)
+		}
+		return nil
+	})
+	if err != nil {
+		return done, err
+	}
+	var errs []error
+	for _, p := range some {
+		removed, err := c.applyTo(ctx, p)
+		done.Removed += removed
+		switch {
+		case isSQLState(err, pgerrcode.LockNotAvailable):
+			done.Left++
+		case err != nil && (ctx.Err() != nil || IsUnavailable(err)):
+			return done, err
+		case err != nil:
+			errs = append(errs, fmt.Errorf("apply retention: %w", err))
+		}
+	}
+	done.Pairs = len(pairs)
+	if len(pairs) == limit {
+		done.Next = &pairs[limit-1]
+	}
+	return done, errors.Join(errs...)
+}
+
+// applyTo applies retention to a pair, in as many transactions as that takes.
+func (c *Client) applyTo(ctx context.Context, p Pair) (removed int, err error) {
+	for {
+		var n int
+		err := c.inTx(ctx, func(tx pgx.Tx) (err error) {
+			n, err = c.applyTx(ctx, tx, p)
+			return err
+		})
+		if err != nil {
+			return removed, err
+		}
+		if removed += n; n < removeAtOnce {
+			return removed, nil
+		}
+	}
+}
+
+// applyTx locks first, in the order of ids, and reads then: what it judges can't change
+// any more. Whoever has a row locked may be about to mark it corrupt, to hold it or to
+// retry it. Without that row the plan keeps more and never less: those behind it take
+// its place. The policies are locked, too: one that was made longer before this commits
+// is heeded.
+func (c *Client) applyTx(ctx context.Context, tx pgx.Tx, p Pair) (removed int, err error) {
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
+		return 0, fmt.Errorf("bound locks: %w", err)
+	}
+	ids, err := c.lockEnded(ctx, tx, p)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	groups, err := c.retentionGroups(ctx, tx, []Pair{p}, "FOR SHARE NOWAIT")
+	if err != nil {
+		return 0, err
+	}
+	now, err := c.now(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
+	var plan *pairPlan
+	err = c.planRows(ctx, tx, "WHERE b.id = ANY (@ids::uuid[])", named{"ids": ids}, groups, now, func(p *pairPlan) error {
+		plan = p
+		return nil
+	})
+	if err != nil || plan == nil {
+		return 0, err
+	}
+	removed, err = c.removePlanned(ctx, tx, plan)
+	return removed, err
+}
+
+func (c *Client) lockEnded(ctx context.Context, tx pgx.Tx, p Pair) ([]string, error) {
+	rows, err := tx.Query(ctx, c.sql(`SELECT b.id::text FROM {{schema}}.backup b
+		WHERE b.user_id = @user AND b.site_id = @site AND b.state IN ('done', 'failed', 'canceled')
+		ORDER BY b.id FOR NO KEY UPDATE SKIP LOCKED`), named{"user": p.UserID, "site": p.SiteID})
+	if err != nil {
+		return nil, fmt.Errorf("lock backups: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("lock backups: %w", err)
+	}
+	return ids, nil
+}
+
+// removePlanned deletes, as Delete does, the oldest of those that go.
+func (c *Client) removePlanned(ctx context.Context, tx pgx.Tx, plan *pairPlan) (int, error) {
+	ids := plan.removed()
+	if len(ids) > removeAtOnce {
+		ids = ids[:removeAtOnce]
+	}
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	backups, err := c.backups(ctx, tx, "WHERE b.id = ANY (@ids::uuid[]) ORDER BY b.id", named{"ids": ids})
+	if err != nil {
+		return 0, err
+	}
+	reasons := plan.reasons()
+	for _, b := range backups {
+		was := b.State
+		if err := c.changeLocked(ctx, tx, b, func(ch *change) error { return ch.delete(ctx) }); err != nil {
+			return 0, err
+		}
+		c.cfg.Logger.InfoContext(ctx, "retention removes a backup", "backup", b.ID, "state", was, "reasons", reasons[b.ID])
+	}
+	return len(backups), nil
+}
+
+// RetentionDecision is what becomes of a backup, and why.
+type RetentionDecision struct {
+	Pair
+	BackupID   string
+	ScheduleID string // the one that started it, which may be gone; empty: none did
+	State      State
+	Corrupt    bool // a verification has found it damaged
+	CreatedAt  time.Time
+	Keep       bool
+	Reasons    []string // the codes of package retention, at least one
+}
+
+func decisionOf(p *pairPlan, d *retention.Decision) RetentionDecision {
+	r := p.backups[d.Backup.ID]
+	return RetentionDecision{
+		Pair: p.Pair, BackupID: r.ID, ScheduleID: r.ScheduleID, State: r.State, Corrupt: r.Corrupt, CreatedAt: r.CreatedAt,
+		Keep: d.Keep, Reasons: d.Reasons,
+	}
+}
