@@ -49,6 +49,9 @@ func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &scheduleWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(bundle, &retentionWorker{w: w}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
 	if err := river.AddWorkerSafely(bundle, &reconcileWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
@@ -115,6 +118,7 @@ func periodicJobs() []*river.PeriodicJob {
 		return backup.ScheduleArgs{}, &river.InsertOpts{Queue: backup.QueueControl, MaxAttempts: 1}
 	}
 	return []*river.PeriodicJob{
+		river.NewPeriodicJob(hourly{}, retainJob, &river.PeriodicJobOpts{ID: backup.KindRetention}),
 		river.NewPeriodicJob(river.PeriodicInterval(tickEvery), tick, &river.PeriodicJobOpts{ID: backup.KindSchedule, RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery), reconcile, &river.PeriodicJobOpts{ID: backup.KindReconcile, RunOnStart: true}),
 	}

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/riverqueue/river"
@@ -24,13 +25,15 @@ func (a deleteArgs) lease() (backupID, taskID string) { return a.BackupID, "" }
 // upload of each task. Whatever a crash leaves is found by the next attempt.
 //
 // It doesn't see what a worker that was given up on writes later: parts, which
-// the store drops after a week, or the object of a task that had passed the commit
-// gate.
+// the store drops after a week, or a manifest, or the object of a task that had passed
+// the commit gate. For these a tombstone is left, which retentionWorker looks at.
 type deleteWorker struct{ base[deleteArgs] }
 
 // deleteOutput is what operators see on the River job.
 type deleteOutput struct {
 	Objects int `json:"objects"` // that were removed, the manifest among them
+
+	keys []string // theirs
 }
 
 // Work deletes.
@@ -60,6 +63,13 @@ func (d *deleteWorker) delete(ctx context.Context, work *backup.StepWork) error 
 		}
 	}
 	for _, key := range targets.Objects {
+		// An earlier attempt may have died while the store removed it: what that left is
+		// in no list.
+		if !slices.Contains(out.keys, key) {
+			if err := d.w.store.Delete(ctx, key); err != nil {
+				return storeFailed(fmt.Errorf("delete object: %w", err))
+			}
+		}
 		if err := d.w.store.Abort(ctx, key); err != nil {
 			return storeFailed(fmt.Errorf("drop staged parts: %w", err))
 		}
@@ -113,7 +123,7 @@ func (d *deleteWorker) remove(ctx context.Context, keys []string, step string, o
 		if err := d.w.store.Delete(ctx, key); err != nil {
 			return fmt.Errorf("delete object: %w", err)
 		}
-		out.Objects++
+		out.Objects, out.keys = out.Objects+1, append(out.keys, key)
 		d.w.passed(step)
 	}
 	return nil

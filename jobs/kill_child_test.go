@@ -27,6 +27,7 @@ import (
 	"github.com/sitebackup/sitebackup/backup/blob/azureblob"
 	"github.com/sitebackup/sitebackup/backup/blob/fileblob"
 	"github.com/sitebackup/sitebackup/backup/httpexport"
+	"github.com/sitebackup/sitebackup/backup/retention"
 )
 
 // childEnv tells a process of the test binary that it is a worker, and which.
@@ -50,10 +51,14 @@ type child struct {
 	Leads     bool              // it may lead, and rescues at once what nobody holds
 	Defaults  bool              // all settings are those of Configure
 	Config    *Config           // of the workers; defaults to testConfig with a short lease
+	DieAt     int64             // the step behind which it kills itself, counted from 1 over all jobs
+	DieIn     time.Duration     // how long behind that, while the others go on
+	Retention *retention.Policy // the default
 
 	stopped sync.Once
 	trips   atomic.Int64 // to Postgres
 	jobs    atomic.Int64 // that run
+	steps   atomic.Int64 // that were passed
 }
 
 // childMain is a worker process. It ends by being killed, by SIGTERM, or when
@@ -127,7 +132,7 @@ func (c *child) client(ctx context.Context) (*backup.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := &backup.Config{Pool: pool, Schema: c.Schema, Store: store, Logger: slog.New(slog.DiscardHandler)}
+	cfg := &backup.Config{Pool: pool, Schema: c.Schema, Store: store, Retention: c.Retention, Logger: slog.New(slog.DiscardHandler)}
 	for name, url := range c.URLs {
 		p, err := httpexport.New(&httpexport.Config{URL: url})
 		if err != nil {
@@ -193,6 +198,9 @@ func (c *child) river() *river.Config {
 func (c *child) passed(step string) {
 	if c.Tells {
 		fmt.Println("passed step", step)
+	}
+	if c.steps.Add(1) == c.DieAt {
+		time.AfterFunc(c.DieIn, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) })
 	}
 	if step == c.DieAfter {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
