@@ -235,8 +235,11 @@ const maxSchedulePeriod = 10 * 366 * 24 * time.Hour
 // retentionField names the field of a policy within a request.
 func retentionField(err error) error {
 	var field *retention.FieldError
-	if errors.As(err, &field) {
+	if errors.As(err, &field) && field.Field != "policy" { // which is the whole
 		return &FieldError{"retention." + field.Field, field.Rule}
+	}
+	if field != nil {
+		return &FieldError{"retention", field.Rule}
 	}
 	return &FieldError{"retention", err.Error()}
 }

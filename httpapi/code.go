@@ -25,6 +25,8 @@ const (
 	CodeStateConflict        Code = "state_conflict"
 	CodeHeld                 Code = "held"
 	CodeBackupActive         Code = "backup_active"
+	CodeScheduleExists       Code = "schedule_exists"
+	CodeScheduleDeclared     Code = "schedule_declared"
 	CodePrecondition         Code = "precondition_failed"
 	CodeBodyTooLarge         Code = "body_too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
@@ -61,6 +63,8 @@ var codes = []CodeInfo{
 	{CodeStateConflict, http.StatusConflict, "The backup isn't in a state that allows this."},
 	{CodeHeld, http.StatusConflict, "A legal hold keeps the backup from being deleted."},
 	{CodeBackupActive, http.StatusConflict, "The user's site has a backup that hasn't ended; the member backupId names it."},
+	{CodeScheduleExists, http.StatusConflict, "The user's site has a schedule of this name; the member scheduleId names it."},
+	{CodeScheduleDeclared, http.StatusConflict, "The schedule stands in the server's configuration file, and is changed and deleted there."},
 	{CodePrecondition, http.StatusPreconditionFailed, "What is stored isn't what the request's conditions name."},
 	{CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body has more bytes than this server reads."},
 	{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "The request doesn't say that its body is application/json."},

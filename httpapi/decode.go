@@ -37,6 +37,7 @@ func decodeStart(data []byte) (backup.StartParams, error) {
 
 // object is a JSON object whose members are being read.
 type object struct {
+	within  string // the members that it is in, each with a dot behind it
 	members map[string]json.RawMessage
 	bad     []FieldError
 }
@@ -58,7 +59,7 @@ func readObject(data []byte) (*object, error) {
 }
 
 func (o *object) fail(member, rule string) {
-	o.bad = append(o.bad, FieldError{"body." + member, rule})
+	o.bad = append(o.bad, FieldError{"body." + o.within + member, rule})
 }
 
 func (o *object) required(member string, to any, rule string) {
@@ -100,11 +101,16 @@ func hasNull(to any, raw json.RawMessage) bool {
 	return false
 }
 
-// end refuses the members that nobody asked for.
-func (o *object) end() error {
+// refuseUnknown refuses the members that nobody asked for.
+func (o *object) refuseUnknown() {
 	for _, member := range slices.Sorted(maps.Keys(o.members)) {
 		o.fail(member, "is not known")
 	}
+}
+
+// end says what is wrong with the object, if anything is.
+func (o *object) end() error {
+	o.refuseUnknown()
 	if len(o.bad) > 0 {
 		return validationProblem(o.bad...)
 	}

@@ -17,6 +17,17 @@
 //	                               sends an export as it is stored
 //	GET    /provider               lists the exports that there are
 //
+//	POST   /schedule               makes a schedule: 201, Location, and the schedule
+//	GET    /schedule               lists schedules
+//	GET    /schedule/{id}          shows one
+//	PUT    /schedule/{id}          replaces its settings
+//	DELETE /schedule/{id}          deletes it; its backups stay
+//	POST   /schedule/{id}/pause    has its slots skipped
+//	POST   /schedule/{id}/resume   ends that
+//	POST   /schedule/{id}/run      starts a backup out of turn: 202, and the backup
+//	GET    /schedule/{id}/next     tells its next slots
+//	GET    /schedule/{id}/slot     tells what became of its slots
+//
 // [Register] adds these operations to a huma API that a host program has.
 // [NewHandler] makes a whole handler of them, with everything around: the
 // OpenAPI description, health, request ids, access log, and what answers a
@@ -55,8 +66,21 @@
 //
 // GET /backup answers at most limit backups and, where there may be more, a cursor for
 // the next page, both as nextCursor and in a header Link. A cursor is a place: what is
-// started meanwhile comes before it, and nothing is skipped or told twice. A filter
-// by schedule isn't there yet, as schedules aren't.
+// started meanwhile comes before it, and nothing is skipped or told twice. The lists of
+// schedules and of their slots have pages likewise.
+//
+// # Schedules
+//
+// A schedule starts backups of a user's site at the times that a cron expression names:
+// its slots. [Schedule] has what it does, and package backup tells how. Of its lists,
+// /next has the slots to come, and /slot what became of those that were: each was
+// started, as a backup, or waits, or was skipped for a reason.
+//
+// An answer with one schedule has an ETag. PUT and DELETE with it as If-Match are answered
+// 412 when the schedule was changed in between: of two that begin with one answer, one
+// wins. That it has gone on to its next slot is no such change. A PUT replaces all
+// settings: one that it leaves out gets its default. A schedule of the server's
+// configuration file can be paused and run, and else is changed there alone: 409.
 //
 // # Downloads
 //
@@ -93,6 +117,8 @@
 //   - state_conflict (409): The backup isn't in a state that allows this.
 //   - held (409): A legal hold keeps the backup from being deleted.
 //   - backup_active (409): The user's site has a backup that hasn't ended; the member backupId names it.
+//   - schedule_exists (409): The user's site has a schedule of this name; the member scheduleId names it.
+//   - schedule_declared (409): The schedule stands in the server's configuration file, and is changed and deleted there.
 //   - precondition_failed (412): What is stored isn't what the request's conditions name.
 //   - body_too_large (413): The body has more bytes than this server reads.
 //   - unsupported_media_type (415): The request doesn't say that its body is application/json.

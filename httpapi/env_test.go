@@ -63,6 +63,7 @@ type settings struct {
 	store   blob.Store
 	exports map[string]*source // by provider; there are workers, too
 	watch   bool               // run a watcher
+	now     func() time.Time   // the clock of schedules
 
 	smallBuffers bool // of the connections, so that a client that doesn't read is noticed soon
 }
@@ -88,7 +89,7 @@ func setup(t testing.TB, s settings) *bundle {
 		}
 	}
 	var err error
-	b.client, err = backup.New(&backup.Config{Pool: s.pool, Schema: b.schema, Store: s.store, Logger: logger, Providers: providers})
+	b.client, err = backup.New(&backup.Config{Pool: s.pool, Schema: b.schema, Store: s.store, Logger: logger, Providers: providers, Now: s.now})
 	require.NoError(t, err)
 	if s.exports != nil {
 		b.work(t)

@@ -34,6 +34,8 @@ func (a *api) classify(ctx context.Context, err error) *Problem {
 		return validationProblem(FieldError{Location: "body." + field.Field, Message: field.Rule})
 	case errors.Is(err, backup.ErrNotFound):
 		return newProblem(CodeNotFound, "There is no such backup.")
+	case errors.Is(err, backup.ErrScheduleNotFound):
+		return newProblem(CodeNotFound, "There is no such schedule.")
 	case errors.Is(err, backup.ErrNoStore):
 		return newProblem(CodeNoStore, "This server has no access to the store: ask one that makes backups.")
 	case errors.Is(err, context.Canceled):
@@ -47,12 +49,16 @@ func (a *api) classify(ctx context.Context, err error) *Problem {
 	}
 }
 
-// conflict is what is said where the backup doesn't allow what was asked, or nil.
+// conflict is what is said where the backup or schedule doesn't allow what was asked, or
+// nil.
 func conflict(err error) *Problem {
 	var state *backup.StateError
 	var held *backup.HeldError
 	var active *backup.ActiveError
 	var reused *backup.KeyReusedError
+	var exists *backup.ScheduleExistsError
+	var version *backup.VersionError
+	var declared *backup.DeclaredError
 	switch {
 	case errors.As(err, &state):
 		return newProblem(CodeStateConflict, fmt.Sprintf("It isn't possible to %s a backup that is %s.", state.Verb, stateText(state.State)))
@@ -64,6 +70,14 @@ func conflict(err error) *Problem {
 		return p
 	case errors.As(err, &reused):
 		return newProblem(CodeKeyReused, "This Idempotency-Key was used with another body before.")
+	case errors.As(err, &exists):
+		p := newProblem(CodeScheduleExists, "The user's site has a schedule of this name.")
+		p.ScheduleID = exists.ScheduleID
+		return p
+	case errors.As(err, &version):
+		return newProblem(CodePrecondition, "The schedule was changed since.")
+	case errors.As(err, &declared):
+		return newProblem(CodeScheduleDeclared, "The schedule stands in the server's configuration file: change it there, or pause it.")
 	}
 	return nil
 }

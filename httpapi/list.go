@@ -43,11 +43,8 @@ func (in *listInput) Resolve(ctx huma.Context) []error {
 	q := readQuery(ctx)
 	in.values = q.values
 	in.params = backup.ListParams{
-		UserID: q.one("userId"), SiteID: q.one("siteId"), States: q.states("status"),
-		Since: q.time("since"), Until: q.time("until"), After: q.cursor("cursor"), Limit: q.number("limit", 1, maxLimit),
-	}
-	if in.params.Limit == 0 {
-		in.params.Limit = defaultLimit
+		UserID: q.one("userId"), SiteID: q.one("siteId"), Schedule: q.one("scheduleId"), States: q.states("status"),
+		Since: q.time("since"), Until: q.time("until"), After: q.cursor("cursor"), Limit: q.limit(),
 	}
 	in.err = q.err()
 	return nil
@@ -99,24 +96,41 @@ func (a *api) registerList(to huma.API) {
 	}, CodeValidationFailed), a.list)
 }
 
+// param is a parameter of the query.
+func param(name, description string, schema *huma.Schema, example any) *huma.Param {
+	return &huma.Param{Name: name, In: "query", Description: description, Schema: schema, Example: example}
+}
+
+func text() *huma.Schema { return &huma.Schema{Type: huma.TypeString} }
+
+func between(least, most, otherwise int) *huma.Schema {
+	from, to := float64(least), float64(most)
+	return &huma.Schema{Type: huma.TypeInteger, Minimum: &from, Maximum: &to, Default: otherwise}
+}
+
+func limitParam() *huma.Param {
+	return param("limit", "How many a page has at most.", between(1, maxLimit, defaultLimit), 50)
+}
+
+func cursorParam(example string) *huma.Param {
+	return param("cursor", "Where the page begins: the nextCursor of the page before.", text(), example)
+}
+
 func listParameters() []*huma.Param {
-	param := func(name, description string, schema *huma.Schema, example any) *huma.Param {
-		return &huma.Param{Name: name, In: "query", Description: description, Schema: schema, Example: example}
-	}
-	text, at := func() *huma.Schema { return &huma.Schema{Type: huma.TypeString} }, func() *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: "date-time"} }
+	at := func() *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: "date-time"} }
 	status := text()
 	for _, name := range statusNames() {
 		status.Enum = append(status.Enum, name)
 	}
-	least, most := 1.0, float64(maxLimit)
 	return []*huma.Param{
 		param("userId", "Only this user's.", text(), "658683afc91423af04d82152"),
 		param("siteId", "Only this site's.", text(), "658683afc91423af04d82153"),
+		param("scheduleId", "Only those that this schedule has started.", text(), "019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"),
 		param("status", "Only those in this status; may be given more than once.", &huma.Schema{Type: huma.TypeArray, Items: status}, []string{"running"}),
 		param("since", "Only those that were asked for at this time or later.", at(), "2026-01-02T03:04:05Z"),
 		param("until", "Only those that were asked for before this time.", at(), "2026-02-02T03:04:05Z"),
-		param("limit", "How many a page has at most.", &huma.Schema{Type: huma.TypeInteger, Minimum: &least, Maximum: &most, Default: defaultLimit}, 50),
-		param("cursor", "Where the page begins: the nextCursor of the page before.", text(), "AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb"),
+		limitParam(),
+		cursorParam("AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb"),
 	}
 }
 
@@ -137,8 +151,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	}
 	if len(bs) == in.params.Limit {
 		next := bs[len(bs)-1].Cursor().String()
-		in.values.Set("cursor", next)
-		out.Body.NextCursor, out.Link = next, "<?"+in.values.Encode()+`>; rel="next"`
+		out.Body.NextCursor, out.Link = next, nextPage(in.values, next)
 	}
 	return out, nil
 }

@@ -11,16 +11,17 @@ import (
 )
 
 // Problem is the body of every answer that isn't a success: a problem document
-// as RFC 9457 has it, with the extension members code, errors, backupId
+// as RFC 9457 has it, with the extension members code, errors, backupId, scheduleId
 // and requestId.
 type Problem struct { //nolint:errname // RFC 9457 calls it so
-	Title     string       `json:"title" doc:"The meaning of the status." example:"Unprocessable Entity"`
-	Status    int          `json:"status" doc:"The HTTP status." example:"422"`
-	Detail    string       `json:"detail,omitempty" doc:"What went wrong this time, for people." example:"The request has fields that break a rule."`
-	Code      Code         `json:"code" example:"validation_failed"`
-	Errors    []FieldError `json:"errors,omitempty" doc:"The fields that broke a rule."`
-	BackupID  string       `json:"backupId,omitempty" format:"uuid" doc:"The backup that is in the way." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	RequestID string       `json:"requestId,omitempty" doc:"The request's id: the X-Request-Id of the answer, and of the server's log." example:"VXJQ4ZK2M7T3A5B6C7D8E9F0GH"`
+	Title      string       `json:"title" doc:"The meaning of the status." example:"Unprocessable Entity"`
+	Status     int          `json:"status" doc:"The HTTP status." example:"422"`
+	Detail     string       `json:"detail,omitempty" doc:"What went wrong this time, for people." example:"The request has fields that break a rule."`
+	Code       Code         `json:"code" example:"validation_failed"`
+	Errors     []FieldError `json:"errors,omitempty" doc:"The fields that broke a rule."`
+	BackupID   string       `json:"backupId,omitempty" format:"uuid" doc:"The backup that is in the way." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	ScheduleID string       `json:"scheduleId,omitempty" format:"uuid" doc:"The schedule that is in the way." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	RequestID  string       `json:"requestId,omitempty" doc:"The request's id: the X-Request-Id of the answer, and of the server's log." example:"VXJQ4ZK2M7T3A5B6C7D8E9F0GH"`
 
 	retryAfter time.Duration // rounded up to whole seconds
 	challenge  string        // of WWW-Authenticate

@@ -112,7 +112,11 @@ func (q *query) err() error {
 func inQuery(err error) error {
 	var field *backup.FieldError
 	if errors.As(err, &field) {
-		return validationProblem(FieldError{"query." + field.Field, field.Rule})
+		name := field.Field
+		if name == "after" { // as Go has it
+			name = "cursor"
+		}
+		return validationProblem(FieldError{"query." + name, field.Rule})
 	}
 	return err
 }

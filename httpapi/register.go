@@ -57,10 +57,12 @@ func (a *api) register(to huma.API) {
 	a.registerContent(to)
 	a.registerProviders(to)
 	a.registerEvents(to)
+	a.registerSchedules(to)
 }
 
 const (
-	tag = "Backups"
+	tag         = "Backups"
+	scheduleTag = "Schedules"
 	// securityScheme is the name in OpenAPI of how callers say who they are.
 	securityScheme = "bearer"
 	// codesExtension lists the codes that an answer of OpenAPI may have.

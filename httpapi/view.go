@@ -18,6 +18,8 @@ type BackupSummary struct {
 	Labels            map[string]string `json:"labels,omitempty"`
 	ContinueOnFailure bool              `json:"continueOnFailure,omitempty"`
 	SizeLimit         int64             `json:"sizeLimit,omitempty" doc:"The most bytes that all its exports together may have; left out: no limit." example:"107374182400"`
+	ScheduleID        string            `json:"scheduleId,omitempty" format:"uuid" doc:"The schedule that started it, which may be gone; left out: none did." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	Slot              *time.Time        `json:"slot,omitempty" doc:"The schedule's slot that it was started for; left out: the schedule was run out of turn."`
 	CreatedAt         time.Time         `json:"createdAt" doc:"When it was asked for."`
 	StartedAt         *time.Time        `json:"startedAt,omitempty" doc:"When it was planned."`
 	FinishedAt        *time.Time        `json:"finishedAt,omitempty" doc:"When it became done, failed or canceled."`
@@ -134,7 +136,7 @@ func summary(b *backup.Backup) BackupSummary {
 	v := BackupSummary{
 		ID: b.ID, UserID: b.UserID, SiteID: b.SiteID, Status: string(b.State), Providers: b.Providers,
 		Labels: b.Labels, ContinueOnFailure: b.ContinueOnFailure, SizeLimit: b.MaxSize,
-		CreatedAt: b.CreatedAt.UTC(), StartedAt: utc(b.StartedAt), FinishedAt: utc(b.FinishedAt),
+		ScheduleID: b.ScheduleID, Slot: utc(b.Slot), CreatedAt: b.CreatedAt.UTC(), StartedAt: utc(b.StartedAt), FinishedAt: utc(b.FinishedAt),
 		CancelRequestedAt: utc(b.CancelRequestedAt), NextAttemptAt: utc(b.NextAttemptAt),
 		Error: viewFailure(b.Failure), ManifestKey: b.ManifestKey,
 		Verifying: b.Verifying(), VerifiedAt: utc(b.VerifiedAt), CorruptAt: utc(b.CorruptAt), Verification: viewVerification(b.Verification),
