@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -15,9 +13,7 @@ import (
 )
 
 type backupCmd struct {
-	Server string `env:"BACKUPD_SERVER" default:"http://localhost:3000" placeholder:"URL" help:"Where the server is. Defaults to ${default}."`
-	Token  string `env:"BACKUPD_TOKEN" placeholder:"TOKEN" help:"The credential; better in the environment, where other users of this machine don't see it."`
-	Output string `short:"o" enum:"text,json" default:"text" help:"text or json."`
+	serverFlags
 
 	Start    backupStartCmd    `cmd:"" help:"Ask for a backup."`
 	List     backupListCmd     `cmd:"" help:"List backups, the newest first."`
@@ -28,27 +24,6 @@ type backupCmd struct {
 	Verify   backupVerifyCmd   `cmd:"" help:"Let the server compare the stored copy with the manifest. The status is 3 if it is damaged."`
 	Download backupDownloadCmd `cmd:"" help:"Copy a backup that is done into a directory, check its SHA-256s, and write the manifest last. Run again, it goes on where it stopped."`
 	Rm       backupRmCmd       `cmd:"" name:"rm" help:"Delete a backup."`
-}
-
-// client asks the server, and shows it the token.
-func (c *backupCmd) client() (*client.Client, error) {
-	u, err := url.Parse(c.Server)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, &statusError{statusUsage, fmt.Errorf("--server must be a URL such as https://backup.example.com, not %q", c.Server)}
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() // it is what it says
-	transport.ResponseHeaderTimeout = time.Minute
-	return client.NewClient(c.Server, client.WithHTTPClient(&http.Client{
-		Transport: transport,
-		// No answer of the API that is asked for here leads elsewhere.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
-		r.Header.Set("User-Agent", "backupd/"+version())
-		if c.Token != "" {
-			r.Header.Set("Authorization", "Bearer "+c.Token)
-		}
-		return nil
-	}))
 }
 
 type backupStartCmd struct {
@@ -83,18 +58,19 @@ func (s *backupStartCmd) Run(ctx context.Context, sys *system, c *cli) error {
 		return err
 	}
 	if s.Watch {
-		return watch(ctx, sys, &c.Backup, api, b.ID.String())
+		return watch(ctx, sys, &c.Backup.serverFlags, api, b.ID.String())
 	}
-	return printBackup(sys, &c.Backup, b)
+	return printBackup(sys, &c.Backup.serverFlags, b)
 }
 
 type backupListCmd struct {
-	User   string    `placeholder:"ID" help:"Only this user's."`
-	Site   string    `placeholder:"ID" help:"Only this site's."`
-	Status []string  `enum:"pending,running,done,failed,canceled,deleting" help:"Only those in this status; may be given more than once."`
-	Since  time.Time `placeholder:"TIME" help:"Only those that were asked for then or later, such as 2026-01-02T03:04:05Z."`
-	Until  time.Time `placeholder:"TIME" help:"Only those that were asked for before."`
-	Limit  int       `default:"50" help:"How many at most; 0: all."`
+	User     string    `placeholder:"ID" help:"Only this user's."`
+	Site     string    `placeholder:"ID" help:"Only this site's."`
+	Schedule string    `placeholder:"ID" help:"Only those that this schedule has started."`
+	Status   []string  `enum:"pending,running,done,failed,canceled,deleting" help:"Only those in this status; may be given more than once."`
+	Since    time.Time `placeholder:"TIME" help:"Only those that were asked for then or later, such as 2026-01-02T03:04:05Z."`
+	Until    time.Time `placeholder:"TIME" help:"Only those that were asked for before."`
+	Limit    int       `default:"50" help:"How many at most; 0: all."`
 }
 
 // Run lists backups, page by page.
@@ -103,36 +79,23 @@ func (l *backupListCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if err != nil {
 		return err
 	}
-	if l.Limit < 0 {
-		return &statusError{statusUsage, errors.New("--limit must not be negative")}
-	}
-	all := []client.BackupSummary{}
 	params := l.params()
-	for {
-		if page := 200; l.Limit > 0 {
-			page = min(page, l.Limit-len(all))
-			params.Limit = &page
-		}
+	all, err := pages(l.Limit, func(limit int, cursor *string) ([]client.BackupSummary, *string, error) {
+		params.Limit, params.Cursor = &limit, cursor
 		list, err := client.Read[client.BackupList](api.ListBackups(ctx, params))
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		all = append(all, list.Backups...)
-		if list.NextCursor == nil || l.Limit > 0 && len(all) >= l.Limit {
-			return printList(sys, &c.Backup, all)
-		}
-		params.Cursor = list.NextCursor
+		return list.Backups, list.NextCursor, nil
+	})
+	if err != nil {
+		return err
 	}
+	return printList(sys, &c.Backup.serverFlags, all)
 }
 
 func (l *backupListCmd) params() *client.ListBackupsParams {
-	p := &client.ListBackupsParams{}
-	if l.User != "" {
-		p.UserID = &l.User
-	}
-	if l.Site != "" {
-		p.SiteID = &l.Site
-	}
+	p := &client.ListBackupsParams{UserID: orNil(l.User), SiteID: orNil(l.Site), ScheduleID: orNil(l.Schedule)}
 	for _, s := range l.Status {
 		p.Status = append(p.Status, client.ListBackupsParamsStatus(s))
 	}
@@ -172,7 +135,7 @@ func (n *named) one(ctx context.Context, sys *system, c *cli, send func(*client.
 	if err != nil {
 		return err
 	}
-	return printBackup(sys, &c.Backup, b)
+	return printBackup(sys, &c.Backup.serverFlags, b)
 }
 
 type (
@@ -219,10 +182,10 @@ func (s *backupWatchCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if err != nil {
 		return err
 	}
-	return watch(ctx, sys, &c.Backup, api, id)
+	return watch(ctx, sys, &c.Backup.serverFlags, api, id)
 }
 
-func watch(ctx context.Context, sys *system, c *backupCmd, api *client.Client, id string) error {
+func watch(ctx context.Context, sys *system, c *serverFlags, api *client.Client, id string) error {
 	p := newProgress(sys, c)
 	b, err := remote.Watch(ctx, api, id, p.backup, remote.Ended)
 	p.end()

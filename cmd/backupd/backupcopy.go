@@ -34,7 +34,7 @@ func (v *backupVerifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
 			return err
 		}
 	}
-	if err := printBackup(sys, &c.Backup, b); err != nil || v.NoWait {
+	if err := printBackup(sys, &c.Backup.serverFlags, b); err != nil || v.NoWait {
 		return err
 	}
 	switch found := b.Verification; {
@@ -63,7 +63,7 @@ func (d *backupDownloadCmd) Run(ctx context.Context, sys *system, c *cli) error 
 	if err != nil {
 		return err
 	}
-	p := newProgress(sys, &c.Backup)
+	p := newProgress(sys, &c.Backup.serverFlags)
 	m, err := remote.Download(ctx, api, id, d.Dir, p.file)
 	p.end()
 	if err != nil {

@@ -21,7 +21,7 @@ func printJSON(sys *system, v any) error {
 	return enc.Encode(v)
 }
 
-func printList(sys *system, c *backupCmd, all []client.BackupSummary) error {
+func printList(sys *system, c *serverFlags, all []client.BackupSummary) error {
 	if c.Output == outputJSON {
 		return printJSON(sys, all)
 	}
@@ -36,7 +36,7 @@ func printList(sys *system, c *backupCmd, all []client.BackupSummary) error {
 
 // printBackup prints a backup: a line for it, one for each export, and what is
 // wrong.
-func printBackup(sys *system, c *backupCmd, b *client.Backup) error {
+func printBackup(sys *system, c *serverFlags, b *client.Backup) error {
 	if c.Output == outputJSON {
 		return printJSON(sys, b)
 	}

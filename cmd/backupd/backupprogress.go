@@ -16,7 +16,7 @@ type progress struct {
 	out  *mpb.Progress // nil: nothing is shown
 }
 
-func newProgress(sys *system, c *backupCmd) *progress {
+func newProgress(sys *system, c *serverFlags) *progress {
 	p := &progress{bars: make(map[string]*mpb.Bar)}
 	if file, ok := sys.err.(*os.File); ok && c.Output != outputJSON && isTerminal(&system{out: file, env: sys.env}) {
 		p.out = mpb.New(mpb.WithOutput(file), mpb.WithWidth(60))

@@ -9,13 +9,15 @@
 //	backupd backup          start, list, show, watch, cancel, retry, verify, download and rm
 //	                        backups of a server: --server and --token, or
 //	                        BACKUPD_SERVER and BACKUPD_TOKEN
+//	backupd schedule        put, list, show, pause, resume, run and rm schedules of a
+//	                        server, and tell their next slots and what became of the others
 //	backupd verify          prove a copy with nothing but itself
 //
 // It ends with status 0 when all went well, 1 when something is wrong, and 2
-// when it wasn't understood. The commands about backups tell more: 3 means that the
+// when it wasn't understood. The commands that ask a server tell more: 3 means that the
 // backup failed or was canceled, or that its copy is damaged, 4 that there is no
-// such backup, 5 that the token doesn't do, and 6 that the backup isn't in a state that
-// allows this. With --output json they print JSON. A first Ctrl-C or SIGTERM ends it in order; a
+// such backup or schedule, 5 that the token doesn't do, and 6 that its state doesn't
+// allow this. With --output json they print JSON. A first Ctrl-C or SIGTERM ends it in order; a
 // second one at once, with status 130.
 package main
 
@@ -35,7 +37,7 @@ import (
 
 const description = `Backs up users' sites: streams their exports to Azure Blob Storage or a directory, and proves what it stored.
 
-It ends with status 0 when all went well, 1 when something is wrong, 2 when the command line is, 3 when a backup failed, was canceled or is damaged, 4 when there is none, 5 when the token doesn't do, 6 when a backup's state doesn't allow it.`
+It ends with status 0 when all went well, 1 when something is wrong, 2 when the command line is, 3 when a backup failed, was canceled or is damaged, 4 when there is none, 5 when the token doesn't do, 6 when its state doesn't allow it.`
 
 // system is what a command has of the world around it.
 type system struct {
@@ -47,14 +49,15 @@ type system struct {
 type cli struct {
 	Config string `short:"c" env:"BACKUPD_CONFIG" placeholder:"FILE" help:"Configuration file. Defaults to backupd.yaml, if it is there."`
 
-	Demo    demoCmd    `cmd:"" help:"Show it all, with nothing set up: start what is needed, make a backup, check it."`
-	Serve   serveCmd   `cmd:"" help:"Serve the API and make backups."`
-	Migrate migrateCmd `cmd:"" help:"Prepare the database."`
-	Conf    configCmd  `cmd:"" name:"config" help:"Look at the configuration."`
-	Backup  backupCmd  `cmd:"" help:"Start, look at and download backups of a server."`
-	Verify  verifyCmd  `cmd:"" help:"Prove a copy with nothing but itself. The status is 3 if it is damaged."`
-	Token   tokenCmd   `cmd:"" help:"Make credentials for the API."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Demo     demoCmd     `cmd:"" help:"Show it all, with nothing set up: start what is needed, make a backup, check it."`
+	Serve    serveCmd    `cmd:"" help:"Serve the API and make backups."`
+	Migrate  migrateCmd  `cmd:"" help:"Prepare the database."`
+	Conf     configCmd   `cmd:"" name:"config" help:"Look at the configuration."`
+	Backup   backupCmd   `cmd:"" help:"Start, look at and download backups of a server."`
+	Schedule scheduleCmd `cmd:"" help:"Have backups of a server's made again and again."`
+	Verify   verifyCmd   `cmd:"" help:"Prove a copy with nothing but itself. The status is 3 if it is damaged."`
+	Token    tokenCmd    `cmd:"" help:"Make credentials for the API."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 func main() {

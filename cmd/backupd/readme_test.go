@@ -13,22 +13,27 @@ import (
 	"github.com/sitebackup/sitebackup/internal/envtest"
 )
 
-var fenceRE = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
+var fenceRE = regexp.MustCompile("(?ms)^```(sh|yaml|yml)\n(.*?)^```$")
 
 // snippets are the README's, by language. The Go one is examples/embed's.
-func snippets(t *testing.T) (shell []string, yaml string) {
+// What stands as yml is a part of a configuration.
+func snippets(t *testing.T) (shell []string, yaml, part string) {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	for _, m := range fenceRE.FindAllStringSubmatch(string(readme), -1) {
-		if m[1] == "yaml" {
+		switch m[1] {
+		case "yaml":
 			yaml = m[2]
+			continue
+		case "yml":
+			part = m[2]
 			continue
 		}
 		shell = append(shell, strings.TrimSuffix(m[2], "\n"))
 	}
 	require.NotEmpty(t, yaml)
-	return shell, yaml
+	return shell, yaml, part
 }
 
 const backupCommands = `backupd backup start --user 658683afc91423af04d82152 --site 658683afc91423af04d82153 --watch
@@ -53,17 +58,42 @@ func TestReadmeBackupCommands(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "manifest.json"))
 }
 
+const scheduleCommands = `backupd schedule put --user 658683afc91423af04d82152 --site 658683afc91423af04d82153 --cron '30 2 * * *' --time-zone Europe/Berlin --spread 30min --max-age 26h --keep-daily 14 --keep-monthly 12
+backupd schedule next <the id>
+backupd schedule run <the id> --watch
+backupd schedule runs <the id>`
+
+func TestReadmeScheduleCommands(t *testing.T) {
+	t.Parallel()
+	s := setup(t, 1000, "")
+	url := start(t, s.env(), "serve", "--migrate", "--listen", "localhost:0").ready()
+	id := ""
+	for line := range strings.SplitSeq(scheduleCommands, "\n") {
+		line = strings.Replace(line, "'30 2 * * *'", "30_2_*_*_*", 1)
+		args := strings.Fields(strings.Replace(line, "<the id>", id, 1))[1:]
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "_", " ")
+		}
+		status, out, err := runs(t, []string{"BACKUPD_SERVER=" + url}, args...)
+		require.Zero(t, status, "%s: %s", line, err)
+		if id == "" {
+			id = strings.TrimSuffix(strings.Fields(out)[1], ",")
+		}
+	}
+}
+
 // Every command of the README is run: here, by another test of this package, or
 // by .ci/run, which takes the test command from the README.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
-	shell, yaml := snippets(t)
+	shell, yaml, part := snippets(t)
 	require.Equal(t, []string{
 		"go run ./cmd/backupd demo", // TestDemoOnce and the others
 		startCommand + "\n" + strings.Replace(getCommand, "%s", "<the id it returned>", 1), // TestServe
 		"go test ./...", // this
 		"backupd config check --config backupd.yaml\nbackupd migrate up --config backupd.yaml\nbackupd serve --config backupd.yaml",
 		backupCommands,             // TestReadmeBackupCommands
+		scheduleCommands,           // TestReadmeScheduleCommands
 		"go run ./cmd/backupbench", // its own tests, and .ci/run with --gate
 		"go test ./jobs -run '^$' -bench JobLayer -benchtime 2000x -v", // .ci/run, with 300
 	}, shell)
@@ -71,7 +101,7 @@ func TestReadmeCommands(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backupd.yaml")
 	container := envtest.AzuriteContainer(t).URL()
 	yaml = strings.Replace(yaml, "container: backups", "container: "+container[strings.LastIndexByte(container, '/')+1:], 1)
-	require.NoError(t, os.WriteFile(file, []byte(yaml), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(yaml+part), 0o600))
 	env := []string{"DATABASE_URL=" + envtest.EmptyDatabase(t), "BACKUP_STORAGE=" + envtest.Azurite(t), "SITE_TOKEN=one", "DB_TOKEN=two", "BACKUPD_LISTEN=localhost:0"}
 	for line := range strings.SplitSeq(shell[3], "\n") {
 		args := strings.Fields(strings.ReplaceAll(line, "backupd.yaml", file))[1:]

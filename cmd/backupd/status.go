@@ -12,9 +12,9 @@ const (
 	statusFailed    = 1   // something is wrong
 	statusUsage     = 2   // the command line is
 	statusBad       = 3   // the backup failed or was canceled, or its copy is damaged
-	statusNotFound  = 4   // there is no such backup, or the token may not see it
+	statusNotFound  = 4   // there is no such backup or schedule, or the token may not see it
 	statusForbidden = 5   // the server wants a token, or another one
-	statusConflict  = 6   // the backup isn't in a state that allows this
+	statusConflict  = 6   // the state of the backup or schedule doesn't allow this
 	statusCut       = 130 // a second signal
 )
 

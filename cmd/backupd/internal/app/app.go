@@ -44,7 +44,7 @@ type App struct {
 // an error nothing is left behind. The caller stops what it returns.
 func Start(ctx context.Context, f *config.File, opts Options) (*App, error) {
 	a := &App{file: f, opts: opts, failed: make(chan error, 1), stopUI: func() {}, stopWatching: func() {}, leaveID: func() {}}
-	for _, step := range []func(context.Context) error{a.listen, a.openStore, a.openDatabase, a.makeClient, a.startWorkers, a.serve} {
+	for _, step := range []func(context.Context) error{a.listen, a.openStore, a.openDatabase, a.makeClient, a.declareSchedules, a.startWorkers, a.serve} {
 		if err := step(ctx); err != nil {
 			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopPatience)
 			defer cancel()

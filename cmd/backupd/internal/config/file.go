@@ -11,6 +11,7 @@ type File struct {
 	Providers   []Provider  `yaml:"providers,omitempty"`
 	Limits      Limits      `yaml:"limits,omitempty"`
 	Workers     Workers     `yaml:"workers,omitempty"`
+	Schedules   []Schedule  `yaml:"schedules,omitempty"`
 
 	name  string            // the file's name, for messages
 	lines map[string]int    // by path, such as "providers[0].url"

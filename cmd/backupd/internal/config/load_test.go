@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/retention"
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
 	"github.com/sitebackup/sitebackup/httpapi"
 )
@@ -49,6 +50,15 @@ func TestLoadFull(t *testing.T) {
 	require.Equal(t, config.RateLimit{PerSecond: 20, Burst: 40, FailuresPerMinute: 30}, f.API.RateLimit)
 	require.Equal(t, config.Streams{Max: 4000, MaxPerCaller: 500}, f.API.Streams)
 	require.Equal(t, []config.Duration{config.Duration(48 * time.Hour), config.Duration(12 * time.Hour)}, []config.Duration{f.API.KeyLifetime, f.Limits.MaxSkew})
+	require.Equal(t, []backup.ScheduleParams{{
+		UserID: "42", SiteID: "main", Name: "nightly", Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Spread: 30 * time.Minute, CatchUp: backup.CatchUpNone,
+		Overlap: backup.OverlapQueue, StartingDeadline: 6 * time.Hour, Paused: true, MaxAge: 26 * time.Hour, Providers: []string{"site", "db"},
+		Labels: map[string]string{"plan": "gold"}, ContinueOnFailure: true, MaxSize: 20 << 30, Declared: true,
+		Retention: &retention.Policy{
+			KeepLast: 3, KeepWithin: retention.Duration(30 * 24 * time.Hour), KeepHourly: 24, KeepDaily: 7, KeepWeekly: 4, KeepMonthly: 12, KeepYearly: 5,
+			AtLeast: 2, KeepFailed: new(retention.Duration),
+		},
+	}}, f.Declared())
 	known, err := f.API.Callers()
 	require.NoError(t, err)
 	caller, err := known.Authorize(&http.Request{Header: http.Header{"Authorization": {"Bearer test"}}})

@@ -112,7 +112,23 @@ func TestProblems(t *testing.T) {
 				"c.yaml:13: providers[2].auth.header.value: must be a reference to an environment variable such as ${env:NAME}: a secret has no place in the file",
 		},
 		"secret in a header": {goodDestination + "providers:\n- name: a\n  url: u\n  headers:\n    authorization: Bearer hunter2\n", "c.yaml:6: providers[0].headers.authorization: must be in auth, where a reference to the environment is asked for"},
-		"anchors":            {goodDestination + "providers:\n- {name: a, url: u, retryFor: &r 1h}\n- {name: b, url: u, retryFor: *r}\n", ""},
+		"schedules": {
+			good + "schedules:\n- {userId: u, siteId: s, cron: '0 25 * * *'}\n- {userId: u, siteId: s, cron: '@daily', spread: 5m, providers: [site, nothing]}\n" +
+				"- userId: u\n  siteId: t\n  cron: '@daily'\n  retention: {keepLast: -1}\n- {siteId: s, cron: '@daily'}\n- x\n" +
+				"- {userId: u, siteId: v, cron: '@daily', timeZone: Mars/Base, every: 1h}\n- {userId: u, siteId: v, cron: '@daily', overlap: wait}\n",
+			"c.yaml:4: schedules[0].cron: hour: \"25\" must be made of * and numbers from 0 to 23\n" +
+				"c.yaml:5: schedules[1].spread: duration \"5m\": m could be minutes or months: write min, or a number of days such as 90d\n" +
+				"c.yaml:5: schedules[1].providers[1]: must name one of the file's providers, not \"nothing\"\n" +
+				"c.yaml:5: schedules[1].name: is there twice for this user's site: \"default\"\n" +
+				"c.yaml:9: schedules[2].retention.keepLast: must be between 0 and 100000\n" +
+				"c.yaml:10: schedules[3].userId: must not be empty\n" +
+				"c.yaml:11: schedules[4]: must be a mapping of keys to values\n" +
+				"c.yaml:12: schedules[5].every: unknown key\n" +
+				"c.yaml:12: schedules[5].timeZone: \"Mars/Base\" is not a known time zone: it must be an IANA name such as \"Europe/Berlin\" or \"UTC\"\n" +
+				"c.yaml:13: schedules[6].overlap: must be skip, queue or allow\n" +
+				"c.yaml:13: schedules[6].name: is there twice for this user's site: \"default\"",
+		},
+		"anchors": {goodDestination + "providers:\n- {name: a, url: u, retryFor: &r 1h}\n- {name: b, url: u, retryFor: *r}\n", ""},
 	}
 	env := environment(map[string]string{"EMPTY": "", "SET": "x"})
 	for name, test := range tests {
