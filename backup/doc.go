@@ -137,6 +137,28 @@
 // and where somebody canceled one in River UI the backup is canceled, unless it is
 // sealing by then.
 //
+// # Retention
+//
+// Package retention decides which backups of a pair {user, site} stay, as a pure
+// function of the backups, the policies and the time. Each schedule's backups are under
+// its own policy ([ScheduleParams].Retention) or, without one, under the server's
+// ([Config].Retention), in the schedule's time zone; those that no schedule has started,
+// and those of schedules that are gone, are together under the server's, in UTC. Without
+// any policy everything stays. A backup is as old as its CreatedAt says.
+//
+// [Client.PlanRetention] says what would go, and why, and does nothing. A River job does
+// it, at every full hour: it goes through all pairs that have a policy, 100 at a time, and
+// makes what is to go deleting, as [Client.Delete] does, so that a crash leaves nothing
+// behind. Pairs with nothing to be removed are read and not locked. The others are judged
+// again under the locks of all their backups that have ended, so that nobody can hold,
+// retry or find damage in one of them meanwhile. A backup that somebody else has locked
+// isn't waited for; it counts for nothing, and without it more stays, never less.
+//
+// A worker that was stopped for longer than its lease may write its object or manifest
+// to the store when its backup has been deleted. So deletions leave tombstones: ten
+// minutes and a week later that job looks at the places of deleted backups again, and
+// removes what is there.
+//
 // # Names in the store
 //
 //	<prefix>/<user>/<site>/<backup>/<provider>/<upload id>

@@ -20,6 +20,8 @@
 //   - backup_delete removes a backup: its manifest, its objects, its rows.
 //   - backup_verify reads a backup's copy and compares it with its manifest. It
 //     has a queue of its own, too.
+//   - backup_retention runs every full hour: it deletes what the policies let go of, and
+//     removes what stopped workers have written behind a deletion.
 //   - backup_reconcile runs every minute and mends what was done to the other
 //     jobs behind the workers' backs.
 //
