@@ -18,8 +18,8 @@ func decodeStart(data []byte) (backup.StartParams, error) {
 	if err != nil {
 		return backup.StartParams{}, err
 	}
-	o.required("userId", &req.UserID, "must be a string")
-	o.required("siteId", &req.SiteID, "must be a string")
+	o.required("userId", &req.UserID)
+	o.required("siteId", &req.SiteID)
 	o.optional("providers", &req.Providers, "must be an array of strings")
 	o.optional("labels", &req.Labels, "must be an object of strings")
 	o.optional("continueOnFailure", &req.ContinueOnFailure, "must be a boolean")
@@ -62,13 +62,14 @@ func (o *object) fail(member, rule string) {
 	o.bad = append(o.bad, FieldError{"body." + o.within + member, rule})
 }
 
-func (o *object) required(member string, to any, rule string) {
+// required reads a text that has to be there.
+func (o *object) required(member string, to *string) {
 	if raw, ok := o.members[member]; !ok || isNull(raw) {
 		delete(o.members, member)
 		o.fail(member, "is required")
 		return
 	}
-	o.optional(member, to, rule)
+	o.optional(member, to, "must be a string")
 }
 
 // optional leaves to as it is when the member is missing or null.

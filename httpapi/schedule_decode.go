@@ -21,11 +21,11 @@ func decodeSchedule(data []byte, named bool) (p backup.ScheduleParams, err error
 		return p, err
 	}
 	if !named {
-		o.required("userId", &p.UserID, "must be a string")
-		o.required("siteId", &p.SiteID, "must be a string")
+		o.required("userId", &p.UserID)
+		o.required("siteId", &p.SiteID)
 		o.name("name", &p.Name)
 	}
-	o.required("cron", &p.Cron, "must be a string")
+	o.required("cron", &p.Cron)
 	o.optional("timeZone", &p.TimeZone, "must be a string")
 	o.duration("spread", &p.Spread)
 	o.optional("catchUp", &p.CatchUp, "must be none or last")
