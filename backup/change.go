@@ -118,7 +118,9 @@ func (ch *change) flush(ctx context.Context) error {
 			next_attempt_at = CASE WHEN state = @state THEN next_attempt_at END,
 			cancel_requested_at = CASE WHEN @canceling THEN coalesce(cancel_requested_at, now()) END,
 			started_at = CASE WHEN @state = 'running' THEN coalesce(started_at, now()) ELSE started_at END,
-			finished_at = CASE WHEN @state IN ('done', 'failed', 'canceled') THEN coalesce(finished_at, now()) END
+			finished_at = CASE WHEN @state IN ('done', 'failed', 'canceled') THEN coalesce(finished_at, now()) END,
+			late_event_at = CASE WHEN finished_at IS NOT NULL AND @events > 0 THEN now() ELSE late_event_at END,
+			pruned_at = CASE WHEN @events = 0 THEN pruned_at END
 			WHERE id = @id AND state = @was RETURNING id, event_seq - @events AS seq),
 		e AS (INSERT INTO {{schema}}.backup_event (backup_id, seq, name, provider, data)
 			SELECT u.id, u.seq + e.n, e.name, nullif(e.provider, ''), e.data

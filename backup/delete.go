@@ -51,7 +51,7 @@ func (ch *change) delete(ctx context.Context) error {
 	case !b.State.Terminal() || b.openTasks > 0:
 		return &StateError{Verb: "delete", State: b.State}
 	case b.HeldAt != nil:
-		return &HeldError{Since: *b.HeldAt, Reason: b.HoldReason}
+		return &HeldError{BackupID: b.ID, Since: *b.HeldAt, Reason: b.HoldReason}
 	}
 	if b.Verifying() {
 		if err := ch.cancelJob(ctx, b.riverJobID); err != nil {

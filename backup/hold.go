@@ -10,10 +10,12 @@ import (
 
 const maxHoldReason = 500 // bytes
 
-// HeldError means that a backup can't be deleted because a legal hold is on it.
+// HeldError means that a backup can't be deleted, or all of a user's erased, because
+// a legal hold is on it.
 type HeldError struct {
-	Since  time.Time
-	Reason string // may be empty
+	BackupID string
+	Since    time.Time
+	Reason   string // may be empty
 }
 
 func (e *HeldError) Error() string {
@@ -23,7 +25,8 @@ func (e *HeldError) Error() string {
 // Hold puts a legal hold on a backup, in whatever state: it can't be deleted
 // until Release. The reason has at most 500 bytes of UTF-8 without control
 // characters, and may be empty. To hold a held backup changes nothing but the
-// reason. A backup that is being deleted gives a *StateError.
+// reason. A backup that is being deleted gives a *StateError, and one whose user's
+// backups are being erased an *ErasingError.
 func (c *Client) Hold(ctx context.Context, id, reason string) (b *Backup, err error) {
 	if err := validateReason(reason); err != nil {
 		return nil, err // before the database is asked: it may be away
@@ -41,7 +44,7 @@ func (c *Client) HoldTx(ctx context.Context, tx pgx.Tx, id, reason string) (*Bac
 	if err := validateReason(reason); err != nil {
 		return nil, err
 	}
-	if err := c.change(ctx, tx, id, func(ch *change) error { return ch.hold(reason) }); err != nil {
+	if err := c.change(ctx, tx, id, func(ch *change) error { return ch.hold(ctx, reason) }); err != nil {
 		return nil, err
 	}
 	return c.GetTx(ctx, tx, id)
@@ -79,12 +82,15 @@ type holdData struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-func (ch *change) hold(reason string) error {
+func (ch *change) hold(ctx context.Context, reason string) error {
 	if ch.b.State == StateDeleting {
 		return &StateError{Verb: "hold", State: ch.b.State}
 	}
 	if ch.b.HeldAt != nil && ch.b.HoldReason == reason {
 		return nil
+	}
+	if err := ch.notErasing(ctx); err != nil {
+		return err
 	}
 	ch.emit(EventUpdateBackup, "", holdData{State: ch.b.State, Held: true, Reason: reason})
 	ch.last.Queue(ch.c.sql(`UPDATE {{schema}}.backup SET held_at = coalesce(held_at, now()), hold_reason = nullif(@reason, '') WHERE id = @id`),

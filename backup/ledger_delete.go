@@ -49,13 +49,26 @@ func (l *Ledger) DeleteTargets(ctx context.Context, w *StepWork) (*DeleteTargets
 	return t, nil
 }
 
+// CountDeleted notes how many objects, of how many bytes, there are to delete, before
+// the first is. What an earlier attempt has noted stands.
+func (l *Ledger) CountDeleted(ctx context.Context, lease Lease, objects, bytes int64) error {
+	tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup SET removed_objects = coalesce(removed_objects, @objects), removed_bytes = coalesce(removed_bytes, @bytes)
+		WHERE id = @id AND lease_token = @token AND state = 'deleting'`),
+		named{"id": lease.BackupID, "token": lease.Token, "objects": objects, "bytes": bytes})
+	return oneRow(tag.RowsAffected(), err, "count objects")
+}
+
 // FinishDelete removes the rows of a backup whose objects are gone, and leaves a
 // tombstone, see DueTombstones. The parent's lock comes first, as everywhere; what
-// hangs on it goes with it.
+// hangs on it goes with it. Where the user's or site's backups are being erased, it is
+// counted there.
 func (l *Ledger) FinishDelete(ctx context.Context, lease Lease) error {
 	return l.c.inTx(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, l.c.sql(`
-			WITH gone AS (DELETE FROM {{schema}}.backup WHERE id = @id AND lease_token = @token AND state = 'deleting' RETURNING id, user_id, site_id)
+			WITH gone AS (DELETE FROM {{schema}}.backup WHERE id = @id AND lease_token = @token AND state = 'deleting'
+				RETURNING id, user_id, site_id, coalesce(removed_objects, 0) AS objects, coalesce(removed_bytes, 0) AS bytes),
+			counted AS (UPDATE {{schema}}.backup_erasure e SET backups = e.backups + 1, objects = e.objects + gone.objects, bytes = e.bytes + gone.bytes
+				FROM gone WHERE e.user_id = gone.user_id AND coalesce(e.site_id, '') IN ('', gone.site_id) AND e.finished_at IS NULL)
 			INSERT INTO {{schema}}.backup_tombstone (backup_id, user_id, site_id, prefix, due_at)
 			SELECT id, user_id, site_id, @prefix, coalesce(@now, now()) + @after::interval FROM gone
 			ON CONFLICT (backup_id) DO UPDATE SET due_at = excluded.due_at, swept = 0`),

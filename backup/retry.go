@@ -11,7 +11,8 @@ import (
 // Retry runs a failed or canceled backup again: the step that failed, and of
 // the tasks those that aren't done, each from where its journal ends. Done
 // tasks whose export is older than Config.MaxSkew are exported again. A backup
-// in any other state gives a *StateError.
+// in any other state gives a *StateError; one whose user's backups are being erased
+// gives an *ErasingError.
 func (c *Client) Retry(ctx context.Context, id string) (b *Backup, err error) {
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
 		b, err = c.RetryTx(ctx, tx, id)
@@ -31,6 +32,9 @@ func (c *Client) RetryTx(ctx context.Context, tx pgx.Tx, id string) (*Backup, er
 func (ch *change) retry(ctx context.Context) error {
 	if ch.b.State != StateFailed && ch.b.State != StateCanceled {
 		return &StateError{Verb: "retry", State: ch.b.State}
+	}
+	if err := ch.notErasing(ctx); err != nil {
+		return err
 	}
 	ch.canceling, ch.failure, ch.b.failures, ch.b.failedTasks = false, nil, 0, 0
 	// Another one may have become the active one of its user's site.

@@ -42,6 +42,9 @@ func (c *Client) PutScheduleTx(ctx context.Context, tx pgx.Tx, p ScheduleParams)
 		if p.IfVersion > 0 {
 			return nil, ErrScheduleNotFound
 		}
+		if err := c.notErasing(ctx, tx, p.UserID, p.SiteID); err != nil {
+			return nil, err
+		}
 		if s, err = c.insertSchedule(ctx, tx, p); s != nil || err != nil {
 			return s, err
 		}

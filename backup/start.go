@@ -66,7 +66,8 @@ type sourceJob struct {
 }
 
 // Start starts a backup. It is in Postgres when Start returns; the workers do
-// the rest. A bad parameter is a *FieldError.
+// the rest. A bad parameter is a *FieldError. Where all backups of the user or the
+// site are being erased it gives an *ErasingError.
 func (c *Client) Start(ctx context.Context, p StartParams) (*Backup, error) {
 	return one(c.StartMany(ctx, []StartParams{p}))
 }
@@ -168,7 +169,9 @@ func (c *Client) tryInsertBackup(ctx context.Context, tx pgx.Tx, p *StartParams,
 		WITH b AS (
 			INSERT INTO {{schema}}.backup (id, user_id, site_id, providers, labels, continue_on_failure, idempotency_key, max_size,
 				source_job_id, source_job_created_at, river_job_id, exclusive, schedule_id, event_seq)
-			VALUES (@id, @user, @site, @providers, @labels, @continue, nullif(@key, ''), nullif(@max_size::bigint, 0), @job, @job_at, @job, @exclusive, nullif(@schedule, '')::uuid, 1)
+			SELECT @id::uuid, @user, @site, @providers::text[], @labels::jsonb, @continue::boolean, nullif(@key, ''), nullif(@max_size::bigint, 0),
+				@job::bigint, @job_at::timestamptz, @job, @exclusive::boolean, nullif(@schedule, '')::uuid, 1
+			WHERE NOT EXISTS (SELECT FROM {{schema}}.backup_erasure e WHERE `+openErasure+`)
 			ON CONFLICT DO NOTHING RETURNING *
 		), e AS (
 			INSERT INTO {{schema}}.backup_event (backup_id, seq, name, data) SELECT id, 1, 'UploadJobCreated', @data FROM b
@@ -202,7 +205,13 @@ func (c *Client) existing(ctx context.Context, tx pgx.Tx, p *StartParams) (*Back
 			return b, err
 		}
 	}
-	return c.active(ctx, tx, p)
+	if b, err := c.active(ctx, tx, p); !errors.Is(err, ErrNotFound) {
+		return b, err
+	}
+	if err := c.notErasing(ctx, tx, p.UserID, p.SiteID); err != nil {
+		return nil, err
+	}
+	return nil, ErrNotFound
 }
 
 // adopted is the backup that the River job has made: ErrNotFound.

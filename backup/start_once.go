@@ -55,7 +55,7 @@ func (c *Client) startOne(ctx context.Context, tx pgx.Tx, p *StartParams) (b *Ba
 		return b, false, err
 	}
 	b, made, err = c.insertBackup(ctx, tx, p, id)
-	if active := new(ActiveError); errors.As(err, &active) {
+	if barred(err) {
 		_, kerr := tx.Exec(ctx, c.sql(`DELETE FROM {{schema}}.backup_key WHERE caller = @caller AND key = @key`),
 			named{"caller": p.IdempotencyScope, "key": p.IdempotencyKey})
 		if kerr != nil {
@@ -71,6 +71,13 @@ func (c *Client) startOne(ctx context.Context, tx pgx.Tx, p *StartParams) (b *Ba
 		return nil, false, fmt.Errorf("note joined backup: %w", err)
 	}
 	return b, false, nil
+}
+
+// barred reports whether nothing was started because of what else there is.
+func barred(err error) bool {
+	var active *ActiveError
+	var erasing *ErasingError
+	return errors.As(err, &active) || errors.As(err, &erasing)
 }
 
 func (p *StartParams) scoped() bool { return p.IdempotencyScope != "" && p.IdempotencyKey != "" }
@@ -180,8 +187,8 @@ func (c *Client) active(ctx context.Context, tx pgx.Tx, p *StartParams) (*Backup
 // expired, and returns how many.
 func (l *Ledger) DropExpiredKeys(ctx context.Context, limit int) (int, error) {
 	tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`DELETE FROM {{schema}}.backup_key WHERE (caller, key) IN (
-		SELECT caller, key FROM {{schema}}.backup_key WHERE expires_at <= now() ORDER BY expires_at LIMIT @limit FOR UPDATE SKIP LOCKED)`),
-		named{"limit": limit})
+		SELECT caller, key FROM {{schema}}.backup_key WHERE expires_at <= coalesce(@now, now()) ORDER BY expires_at LIMIT @limit FOR UPDATE SKIP LOCKED)`),
+		named{"limit": limit, "now": l.c.injected()})
 	if err != nil {
 		return 0, fmt.Errorf("drop expired idempotency keys: %w", err)
 	}

@@ -55,6 +55,9 @@ func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &reconcileWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(bundle, &eraseWorker{w: w}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
 	for _, name := range w.client.ProviderNames() {
 		if err := w.addTaskWorker(bundle, name); err != nil {
 			return err

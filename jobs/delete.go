@@ -51,15 +51,19 @@ func (d *deleteWorker) delete(ctx context.Context, work *backup.StepWork) error 
 	if err != nil {
 		return inLedger(err)
 	}
+	found, err := d.count(ctx, work.Lease, targets.Prefixes)
+	if err != nil {
+		return err
+	}
 	var out deleteOutput
-	for _, remove := range []func(prefix string) error{
-		func(prefix string) error { return d.manifests(ctx, prefix, &out) },
-		func(prefix string) error { return d.objects(ctx, prefix, &out) },
-	} {
-		for _, prefix := range targets.Prefixes {
-			if err := remove(prefix); err != nil {
-				return storeFailed(err)
-			}
+	for i, prefix := range targets.Prefixes {
+		if err := d.manifests(ctx, prefix, found[i], &out); err != nil {
+			return storeFailed(err)
+		}
+	}
+	for _, prefix := range targets.Prefixes {
+		if err := d.objects(ctx, prefix, &out); err != nil {
+			return storeFailed(err)
 		}
 	}
 	for _, key := range targets.Objects {
@@ -82,13 +86,24 @@ func (d *deleteWorker) delete(ctx context.Context, work *backup.StepWork) error 
 	return river.RecordOutput(ctx, out)
 }
 
-// manifests removes what lies right below the prefix. Objects lie a provider
-// deeper.
-func (d *deleteWorker) manifests(ctx context.Context, prefix string, out *deleteOutput) error {
-	keys, err := d.list(ctx, prefix, func(key string) bool { return !strings.Contains(strings.TrimPrefix(key, prefix), "/") })
-	if err != nil {
-		return err
+// count notes what there is to remove, and returns the keys below each prefix.
+func (d *deleteWorker) count(ctx context.Context, lease backup.Lease, prefixes []string) ([][]string, error) {
+	found := make([][]string, len(prefixes))
+	var objects, bytes int64
+	for i, prefix := range prefixes {
+		keys, size, err := d.list(ctx, prefix)
+		if err != nil {
+			return nil, storeFailed(err)
+		}
+		found[i], objects, bytes = keys, objects+int64(len(keys)), bytes+size
 	}
+	return found, inLedger(d.w.ledger.CountDeleted(ctx, lease, objects, bytes))
+}
+
+// manifests removes, of the keys, what lies right below the prefix. Objects lie a
+// provider deeper.
+func (d *deleteWorker) manifests(ctx context.Context, prefix string, keys []string, out *deleteOutput) error {
+	keys = slices.DeleteFunc(keys, func(key string) bool { return strings.Contains(strings.TrimPrefix(key, prefix), "/") })
 	if err := d.remove(ctx, keys, "delete one manifest", out); err != nil {
 		return err
 	}
@@ -97,7 +112,7 @@ func (d *deleteWorker) manifests(ctx context.Context, prefix string, out *delete
 }
 
 func (d *deleteWorker) objects(ctx context.Context, prefix string, out *deleteOutput) error {
-	keys, err := d.list(ctx, prefix, func(string) bool { return true })
+	keys, _, err := d.list(ctx, prefix)
 	if err != nil {
 		return err
 	}
@@ -106,16 +121,15 @@ func (d *deleteWorker) objects(ctx context.Context, prefix string, out *deleteOu
 
 // list reads the whole list before anything in it is removed: a store's pages
 // may shift. A backup has a few objects.
-func (d *deleteWorker) list(ctx context.Context, prefix string, want func(key string) bool) (keys []string, err error) {
+func (d *deleteWorker) list(ctx context.Context, prefix string) (keys []string, bytes int64, err error) {
 	for o, err := range d.w.store.List(ctx, prefix) {
 		if err != nil {
-			return nil, fmt.Errorf("list objects: %w", err)
+			return nil, 0, fmt.Errorf("list objects: %w", err)
 		}
-		if want(o.Key) {
-			keys = append(keys, o.Key)
-		}
+		keys = append(keys, o.Key)
+		bytes += o.Size
 	}
-	return keys, nil
+	return keys, bytes, nil
 }
 
 func (d *deleteWorker) remove(ctx context.Context, keys []string, step string, out *deleteOutput) error {

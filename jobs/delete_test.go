@@ -115,7 +115,7 @@ func TestDeleteOrder(t *testing.T) {
 	require.Len(t, b.keys(), 1)
 	b.requireGone(id)
 	stop()
-	require.Equal(t, []string{prefixOf(id) + "manifest.json", m.Objects[0].Key, m.Objects[1].Key}, rec.deleted)
+	require.Equal(t, []string{prefixOf(id) + "manifest.json", m.Objects[0].Key, m.Objects[1].Key}, rec.deleted[:3], "behind them the keys of the rows, for what an attempt that was cut off may have left")
 	require.Empty(t, b.keys())
 }
 

@@ -46,6 +46,9 @@ func (p *planWorker) Work(ctx context.Context, job *river.Job[planArgs]) error {
 		if bad := new(backup.FieldError); errors.As(err, &bad) {
 			return river.JobCancel(fmt.Errorf("bad args: %w", bad))
 		}
+		if erasing := new(backup.ErasingError); errors.As(err, &erasing) {
+			return river.JobCancel(erasing)
+		}
 		if err != nil {
 			return err
 		}

@@ -30,6 +30,11 @@ func (r *reconcileWorker) Work(ctx context.Context, _ *river.Job[backup.Reconcil
 	if err != nil {
 		return err
 	}
+	erasures, err := r.w.ledger.MendErasures(ctx, reconcileLimit)
+	if err != nil {
+		return err
+	}
+	done.Requeued += erasures
 	if _, err := r.w.ledger.DropExpiredKeys(ctx, reconcileLimit); err != nil {
 		return err
 	}

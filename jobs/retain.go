@@ -144,7 +144,11 @@ func (r *retentionWorker) sweep(ctx context.Context, out *retentionOutput, end t
 func (r *retentionWorker) bury(ctx context.Context, t backup.Tombstone) (int, error) {
 	d := &deleteWorker{base[deleteArgs]{w: r.w}}
 	var out deleteOutput
-	if err := d.manifests(ctx, t.Prefix, &out); err != nil {
+	keys, _, err := d.list(ctx, t.Prefix)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.manifests(ctx, t.Prefix, keys, &out); err != nil {
 		return out.Objects, err
 	}
 	if err := d.objects(ctx, t.Prefix, &out); err != nil {

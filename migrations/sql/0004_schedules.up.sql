@@ -101,18 +101,23 @@ COMMENT ON TABLE  {{schema}}.backup_schedule_event IS 'Alerts of schedules whose
 COMMENT ON COLUMN {{schema}}.backup_schedule_event.delivered_at IS 'When the embedding program''s hook has taken it.';
 
 ALTER TABLE {{schema}}.backup
-    ADD COLUMN schedule_id uuid,
-    ADD COLUMN slot        timestamptz,
-    ADD COLUMN pruned_at   timestamptz;
+    ADD COLUMN schedule_id     uuid,
+    ADD COLUMN slot            timestamptz,
+    ADD COLUMN late_event_at   timestamptz,
+    ADD COLUMN pruned_at       timestamptz,
+    ADD COLUMN removed_objects bigint,
+    ADD COLUMN removed_bytes   bigint;
 
 COMMENT ON COLUMN {{schema}}.backup.schedule_id IS 'The schedule that started it, which may be gone.';
 COMMENT ON COLUMN {{schema}}.backup.slot IS 'The slot it was started for; NULL: somebody ran the schedule out of turn.';
-COMMENT ON COLUMN {{schema}}.backup.pruned_at IS 'When its events, attempts and journals were removed.';
+COMMENT ON COLUMN {{schema}}.backup.late_event_at IS 'When its last event was written, if that was after it had ended: a hold, a verification.';
+COMMENT ON COLUMN {{schema}}.backup.pruned_at IS 'When its events but the last, attempts and journals were removed; NULL: not yet, or there are later events.';
+COMMENT ON COLUMN {{schema}}.backup.removed_objects IS 'How many objects the store had of it when its deletion began to remove them; removed_bytes: of how many bytes.';
 
 CREATE UNIQUE INDEX backup_slot_once ON {{schema}}.backup (schedule_id, slot) WHERE schedule_id IS NOT NULL AND slot IS NOT NULL;
 CREATE INDEX backup_of_schedule ON {{schema}}.backup (schedule_id, created_at DESC, id DESC) WHERE schedule_id IS NOT NULL;
 CREATE INDEX backup_schedule_open ON {{schema}}.backup (schedule_id) WHERE schedule_id IS NOT NULL AND state IN ('pending', 'running', 'sealing');
-CREATE INDEX backup_unpruned ON {{schema}}.backup (finished_at) WHERE pruned_at IS NULL AND finished_at IS NOT NULL;
+CREATE INDEX backup_unpruned ON {{schema}}.backup (greatest(finished_at, late_event_at)) WHERE pruned_at IS NULL AND finished_at IS NOT NULL;
 
 CREATE TABLE {{schema}}.backup_erasure (
     id           uuid        PRIMARY KEY,
@@ -126,8 +131,11 @@ CREATE TABLE {{schema}}.backup_erasure (
     objects      bigint      NOT NULL DEFAULT 0,
     bytes        bigint      NOT NULL DEFAULT 0,
     river_job_id bigint,
+    run_token    uuid,
+    batch        text[],
     error        text,
-    CONSTRAINT backup_erasure_forgets CHECK ((finished_at IS NULL) = (user_id IS NOT NULL) AND (finished_at IS NULL OR site_id IS NULL))
+    CONSTRAINT backup_erasure_forgets CHECK ((finished_at IS NULL) = (user_id IS NOT NULL)
+        AND (finished_at IS NULL OR (site_id IS NULL AND batch IS NULL AND error IS NULL)))
 );
 
 CREATE UNIQUE INDEX backup_erasure_open ON {{schema}}.backup_erasure (user_id, coalesce(site_id, '')) WHERE finished_at IS NULL;
@@ -135,6 +143,9 @@ CREATE UNIQUE INDEX backup_erasure_open ON {{schema}}.backup_erasure (user_id, c
 COMMENT ON TABLE  {{schema}}.backup_erasure IS 'Erasures of all that is a user''s or a site''s. Of one that has finished, what is left is a receipt that names nobody.';
 COMMENT ON COLUMN {{schema}}.backup_erasure.backups IS 'Backups whose rows and objects were removed.';
 COMMENT ON COLUMN {{schema}}.backup_erasure.objects IS 'Objects that were removed, manifests among them; bytes are theirs.';
+COMMENT ON COLUMN {{schema}}.backup_erasure.run_token IS 'Random token of the run that works on it; every write of that run is conditional on it.';
+COMMENT ON COLUMN {{schema}}.backup_erasure.batch IS 'Objects that no backup''s row tells of, which are counted and being removed.';
+COMMENT ON COLUMN {{schema}}.backup_erasure.error IS 'What holds it up.';
 
 -- Deleted backups, until nobody can write any object of theirs any more.
 CREATE TABLE {{schema}}.backup_tombstone (
