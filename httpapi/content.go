@@ -39,10 +39,10 @@ func (a *api) registerContent(to huma.API) {
 		Summary: "Download an export",
 		Description: "As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. " +
 			"With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.",
-		Parameters: []*huma.Param{{
+		Parameters: append(storedParams(), &huma.Param{
 			Name: "redirect", In: "query", Description: "Answer with a URL of the store's own.",
 			Schema: &huma.Schema{Type: huma.TypeBoolean, Default: false},
-		}},
+		}),
 		Responses: storedResponses("*/*", &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The export's bytes, under its own content type."}),
 	}
 	op.Responses["307"] = &huma.Response{
@@ -52,6 +52,7 @@ func (a *api) registerContent(to huma.API) {
 	failures := append([]Code{CodeNotFound, CodeStateConflict, CodeValidationFailed, CodeNoRedirect, CodeNoStore, CodeObjectDamaged}, storedFailures...)
 	head := op
 	head.OperationID, head.Method, head.Summary = "headTaskContent", http.MethodHead, "Ask for an export's size and checksum"
+	head.Parameters = slices.Clone(op.Parameters) // huma adds to them
 	head.Responses = make(map[string]*huma.Response)
 	for status, res := range op.Responses {
 		head.Responses[status] = &huma.Response{Description: res.Description, Headers: res.Headers}

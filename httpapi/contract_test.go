@@ -74,7 +74,7 @@ func TestContract(t *testing.T) {
 	_, err = api.Read[api.Backup](c.CancelBackup(ctx, id))
 	require.NoError(t, err)
 	status(api.BackupStatusCanceled)
-	_, err = api.Open(c.GetManifest(ctx, id))
+	_, err = api.Open(c.GetManifest(ctx, id, nil))
 	refused(t, err, 409, api.ProblemCodeStateConflict)
 	close(hold)
 	_, err = api.Read[api.Backup](c.RetryBackup(ctx, id))
@@ -85,14 +85,12 @@ func TestContract(t *testing.T) {
 	list, err := api.Read[api.BackupList](c.ListBackups(ctx, &api.ListBackupsParams{Limit: &two, Status: []api.ListBackupsParamsStatus{"done", "failed"}}))
 	require.NoError(t, err)
 	require.Len(t, list.Backups, 1)
-	manifest, err := api.Read[map[string]any](c.GetManifest(ctx, id))
+	manifest, err := api.Read[map[string]any](c.GetManifest(ctx, id, nil))
 	require.NoError(t, err)
 	require.Equal(t, id, (*manifest)["backupId"])
-	res, err := api.Open(c.GetTaskContent(ctx, id, "site", nil, func(_ context.Context, r *http.Request) error {
-		r.Header.Set("Range", "bytes=10-")
-		return nil
-	}))
+	res, err := api.Open(c.GetTaskContent(ctx, id, "site", &api.GetTaskContentParams{Range: new("bytes=10-")}))
 	require.NoError(t, err)
+	require.Equal(t, http.StatusPartialContent, res.StatusCode)
 	data, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
@@ -101,6 +99,21 @@ func TestContract(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, int64(300_000), res.ContentLength)
+	etag := res.Header.Get("Etag")
+	_, err = api.Open(c.GetTaskContent(ctx, id, "site", &api.GetTaskContentParams{IfNoneMatch: &etag}))
+	require.Equal(t, int64(http.StatusNotModified), refusal(t, err).Status)
+	_, err = api.Open(c.GetTaskContent(ctx, id, "site", &api.GetTaskContentParams{IfMatch: new(`"x"`)}))
+	refused(t, err, 412, api.ProblemCodePreconditionFailed)
+	res, err = api.Open(c.GetTaskContent(ctx, id, "site", &api.GetTaskContentParams{Range: new("bytes=10-"), IfRange: new(`"x"`)}))
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusOK, res.StatusCode, "another one is sent whole")
+	_, err = api.Open(c.HeadTaskContent(ctx, id, "site", &api.HeadTaskContentParams{Range: new("bytes=300000-")}))
+	require.Equal(t, int64(http.StatusRequestedRangeNotSatisfiable), refusal(t, err).Status)
+	res, err = api.Open(c.GetManifest(ctx, id, &api.GetManifestParams{Range: new("bytes=0-0")}))
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, int64(1), res.ContentLength)
 
 	_, err = api.Read[api.Backup](c.VerifyBackup(ctx, id, api.VerifyRequest{}))
 	require.NoError(t, err)
@@ -201,8 +214,13 @@ func TestContractFollows(t *testing.T) {
 
 func refused(t testing.TB, err error, status int64, code api.ProblemCode) {
 	t.Helper()
-	var e *api.Error
-	require.ErrorAs(t, err, &e)
+	e := refusal(t, err)
 	require.Equal(t, status, e.Status)
 	require.Equal(t, code, e.Code)
+}
+
+func refusal(t testing.TB, err error) (e *api.Error) {
+	t.Helper()
+	require.ErrorAs(t, err, &e)
+	return e
 }

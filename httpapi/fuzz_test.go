@@ -55,7 +55,11 @@ func (p *pair) hostileRequests(t testing.TB, o op, id string, r *rand.Rand) (all
 	ids := strings.NewReplacer("{id}", id, "{theirs}", p.bob.done)
 	for _, param := range o.Parameters {
 		key := param.In + "." + param.Name
-		for _, value := range hostileTexts {
+		values := hostileTexts
+		if param.In == "header" {
+			values = slices.Concat(values, otherHeaders[param.Name])
+		}
+		for _, value := range values {
 			value = ids.Replace(value)
 			switch param.In {
 			case "path", "query":
@@ -80,11 +84,10 @@ func (p *pair) hostileRequests(t testing.TB, o op, id string, r *rand.Rand) (all
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(otherHeaders)) {
-		values := otherHeaders[name]
-		if !strings.Contains(o.Path, "/content") && !strings.Contains(o.Path, "/manifest") {
-			values = sample(r, values, 6)
+		if o.declares(name) {
+			continue // it had them all
 		}
-		for _, value := range slices.Concat(values, sample(r, hostileTexts, 6)) {
+		for _, value := range slices.Concat(sample(r, otherHeaders[name], 6), sample(r, hostileTexts, 6)) {
 			add("around", base.with(o, "header", name, ids.Replace(value)))
 		}
 	}

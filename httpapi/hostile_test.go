@@ -52,8 +52,8 @@ var hostileCursors = []string{
 	strings.Repeat("A", 30) + "==", "gAAAAAAAAAABmhssPU5_YIqbDB0uP0pb", "f_________8BmhssPU5_YIqbDB0uP0pb",
 }
 
-// otherHeaders are those that a server reads although the description doesn't name
-// them for each operation, with values for them besides the hostile texts.
+// otherHeaders are values for headers besides the hostile texts. A server reads these
+// headers although the description doesn't name them for each operation.
 var otherHeaders = map[string][]string{
 	"Range": {
 		"bytes=0-", "bytes=-1", "bytes=-0", "bytes=5-2", "bytes=0-0,5-9", "bytes=1-", "bytes=0-" + strings.Repeat("9", 30), "bytes=18446744073709551616-", "bytes=--1",

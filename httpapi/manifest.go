@@ -17,6 +17,7 @@ func (a *api) registerManifest(to huma.API) {
 		Summary: "Get the manifest of a backup that is done",
 		Description: "Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. " +
 			"Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.",
+		Parameters: storedParams(),
 		Responses: storedResponses(backup.ManifestContentType, schema),
 	}, append([]Code{CodeNotFound, CodeStateConflict}, storedFailures...)...), a.manifest)
 }
@@ -24,14 +25,32 @@ func (a *api) registerManifest(to huma.API) {
 // storedFailures is what an operation that sends something stored may answer.
 var storedFailures = []Code{CodeRange, CodePrecondition}
 
+const storedSum = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+// storedParams are the headers of a request for something that is stored.
+// http.ServeContent reads them, so that huma doesn't.
+func storedParams() []*huma.Param {
+	header := func(name, description, example string) *huma.Param {
+		return &huma.Param{Name: name, In: "header", Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
+	}
+	const etag = `"` + storedSum + `"`
+	return []*huma.Param{
+		header("Range", "The bytes that are wanted, as one range: from and to, both included; from one on; or the last ones, such as bytes=-500. "+
+			"Several ranges are answered by the whole.", "bytes=1048576-"),
+		header("If-Range", "With Range, the ETag of what the caller has a part of: where it is another now, the answer is 200 and the whole. "+
+			"Only a strong one counts.", etag),
+		header("If-Match", "The ETag that the caller expects, or several, or * for any: where it is another, the answer is 412.", etag),
+		header("If-None-Match", "The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.", etag),
+	}
+}
+
 // storedResponses are the answers to a request for something that is stored.
 func storedResponses(contentType string, schema *huma.Schema) map[string]*huma.Response {
 	header := func(description, example string) *huma.Param {
 		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
 	}
-	const sum = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 	headers := map[string]*huma.Param{
-		"ETag":                header("A strong validator, for If-None-Match, If-Match and If-Range: the SHA-256.", `"`+sum+`"`),
+		"ETag":                header("A strong validator, for If-None-Match, If-Match and If-Range: the SHA-256.", `"`+storedSum+`"`),
 		"Repr-Digest":         header("The SHA-256 of the whole, also with a range (RFC 9530).", "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"),
 		"Content-Disposition": header("A name to save it under.", `attachment; filename="site.tar"`),
 	}

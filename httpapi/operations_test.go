@@ -80,6 +80,11 @@ func (o op) needs() []string {
 // named reports whether the operation is about a backup that its path names.
 func (o op) named() bool { return strings.Contains(o.Path, "{id}") }
 
+// declares reports whether the operation has a parameter that is this header.
+func (o op) declares(header string) bool {
+	return slices.ContainsFunc(o.Parameters, func(p *huma.Param) bool { return p.In == "header" && p.Name == header })
+}
+
 // body is the schema of the request's body, or nil.
 func (o op) body() *huma.Schema {
 	if o.RequestBody == nil {

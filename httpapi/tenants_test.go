@@ -89,7 +89,13 @@ func (p *pair) variants(t *testing.T, o op, id string) []wire {
 		case "redirect":
 			all = append(all, w.with(o, "query", "redirect", "true"))
 		case "provider":
-			all = append(all, w.with(o, "path", "provider", "db"), w.with(o, "header", "Range", "bytes=0-9"), w.with(o, "header", "If-Match", `"x"`), w.with(o, "header", "Range", "bytes=9999999-"))
+			all = append(all, w.with(o, "path", "provider", "db"))
+		case "Range":
+			all = append(all, w.with(o, "header", "Range", "bytes=0-9"), w.with(o, "header", "Range", "bytes=9999999-"))
+		case "If-Range":
+			all = append(all, w.with(o, "header", "Range", "bytes=0-9").with(o, "header", "If-Range", `"x"`))
+		case "If-Match", "If-None-Match":
+			all = append(all, w.with(o, "header", param.Name, `"x"`), w.with(o, "header", param.Name, "*"))
 		case "id":
 			all = append(all, w.with(o, "path", "id", strings.ToUpper(id)))
 		}

@@ -135,8 +135,8 @@ func (p *pair) attempt(all map[string]op, w wire, token string, secret []string)
 		return 0, nil
 	}
 	res, body, err := p.exchange(raw, w.method, w.framing == truncated)
-	if parseErr != nil && errors.Is(err, syscall.ECONNRESET) {
-		return 0, nil // refused before it was read, so that the answer may be lost
+	if errors.Is(err, syscall.ECONNRESET) && (parseErr != nil || w.body != "" && !reads(all, req)) {
+		return 0, nil // closed before all was read, so that the answer may be lost
 	}
 	if err == nil {
 		status = res.StatusCode
@@ -156,6 +156,12 @@ func (p *pair) attempt(all map[string]op, w wire, token string, secret []string)
 		return status, fmt.Errorf("%w\n%.3000q\n%d %.2000q", err, raw, status, body)
 	}
 	return status, nil
+}
+
+// reads reports whether the request is for an operation that has a body.
+func reads(all map[string]op, req *http.Request) bool {
+	o, ok := route(all, req.Method, req.URL.EscapedPath())
+	return ok && o.body() != nil
 }
 
 // judge says what is wrong with the answer to req, which is nil where Go can't

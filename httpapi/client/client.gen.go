@@ -1682,16 +1682,55 @@ type StreamBackupEventsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// GetManifestParams defines parameters for GetManifest.
+type GetManifestParams struct {
+	// Range The bytes that are wanted, as one range: from and to, both included; from one on; or the last ones, such as bytes=-500. Several ranges are answered by the whole.
+	Range *string `json:"Range,omitempty"`
+
+	// IfRange With Range, the ETag of what the caller has a part of: where it is another now, the answer is 200 and the whole. Only a strong one counts.
+	IfRange *string `json:"If-Range,omitempty"`
+
+	// IfMatch The ETag that the caller expects, or several, or * for any: where it is another, the answer is 412.
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IfNoneMatch The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // GetTaskContentParams defines parameters for GetTaskContent.
 type GetTaskContentParams struct {
 	// Redirect Answer with a URL of the store's own.
 	Redirect *bool `form:"redirect,omitempty" json:"redirect,omitempty"`
+
+	// Range The bytes that are wanted, as one range: from and to, both included; from one on; or the last ones, such as bytes=-500. Several ranges are answered by the whole.
+	Range *string `json:"Range,omitempty"`
+
+	// IfRange With Range, the ETag of what the caller has a part of: where it is another now, the answer is 200 and the whole. Only a strong one counts.
+	IfRange *string `json:"If-Range,omitempty"`
+
+	// IfMatch The ETag that the caller expects, or several, or * for any: where it is another, the answer is 412.
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IfNoneMatch The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // HeadTaskContentParams defines parameters for HeadTaskContent.
 type HeadTaskContentParams struct {
 	// Redirect Answer with a URL of the store's own.
 	Redirect *bool `form:"redirect,omitempty" json:"redirect,omitempty"`
+
+	// Range The bytes that are wanted, as one range: from and to, both included; from one on; or the last ones, such as bytes=-500. Several ranges are answered by the whole.
+	Range *string `json:"Range,omitempty"`
+
+	// IfRange With Range, the ETag of what the caller has a part of: where it is another now, the answer is 200 and the whole. Only a strong one counts.
+	IfRange *string `json:"If-Range,omitempty"`
+
+	// IfMatch The ETag that the caller expects, or several, or * for any: where it is another, the answer is 412.
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IfNoneMatch The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // ListSchedulesParams defines parameters for ListSchedules.
@@ -2367,7 +2406,7 @@ type ClientInterface interface {
 	// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 	//
 	// Corresponds with GET /backup/{id}/manifest (the `GetManifest` operationId).
-	GetManifest(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetManifest(ctx context.Context, id string, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleaseBackup End the legal hold on a backup
 	//
@@ -2687,8 +2726,8 @@ func (c *Client) HoldBackup(ctx context.Context, id string, body HoldBackupJSONR
 // Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 //
 // Corresponds with GET /backup/{id}/manifest (the `GetManifest` operationId).
-func (c *Client) GetManifest(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetManifestRequest(c.Server, id)
+func (c *Client) GetManifest(ctx context.Context, id string, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetManifestRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3495,7 +3534,7 @@ func NewHoldBackupRequestWithBody(server string, id string, contentType string, 
 }
 
 // NewGetManifestRequest constructs an http.Request for the GetManifest method
-func NewGetManifestRequest(server string, id string) (*http.Request, error) {
+func NewGetManifestRequest(server string, id string, params *GetManifestParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3523,6 +3562,54 @@ func NewGetManifestRequest(server string, id string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.Range != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Range", *params.Range, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Range", headerParam0)
+		}
+
+		if params.IfRange != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Range", *params.IfRange, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Range", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam3 string
+
+			headerParam3, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam3)
+		}
+
 	}
 
 	return req, nil
@@ -3661,6 +3748,54 @@ func NewGetTaskContentRequest(server string, id string, provider string, params 
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.Range != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Range", *params.Range, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Range", headerParam0)
+		}
+
+		if params.IfRange != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Range", *params.IfRange, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Range", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam3 string
+
+			headerParam3, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam3)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -3727,6 +3862,54 @@ func NewHeadTaskContentRequest(server string, id string, provider string, params
 	req, err := http.NewRequest(http.MethodHead, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.Range != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Range", *params.Range, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Range", headerParam0)
+		}
+
+		if params.IfRange != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Range", *params.IfRange, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Range", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam3 string
+
+			headerParam3, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam3)
+		}
+
 	}
 
 	return req, nil
@@ -4509,7 +4692,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /backup/{id}/manifest (the `GetManifest` operationId).
-	GetManifestWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetManifestResponse, error)
+	GetManifestWithResponse(ctx context.Context, id string, params *GetManifestParams, reqEditors ...RequestEditorFn) (*GetManifestResponse, error)
 
 	// ReleaseBackupWithResponse End the legal hold on a backup
 	//
@@ -8189,8 +8372,8 @@ func (c *ClientWithResponses) HoldBackupWithResponse(ctx context.Context, id str
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /backup/{id}/manifest (the `GetManifest` operationId).
-func (c *ClientWithResponses) GetManifestWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetManifestResponse, error) {
-	rsp, err := c.GetManifest(ctx, id, reqEditors...)
+func (c *ClientWithResponses) GetManifestWithResponse(ctx context.Context, id string, params *GetManifestParams, reqEditors ...RequestEditorFn) (*GetManifestResponse, error) {
+	rsp, err := c.GetManifest(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

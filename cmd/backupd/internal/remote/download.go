@@ -63,7 +63,7 @@ func Download(ctx context.Context, c *client.Client, id, dir string, show func(p
 
 // manifest gets a manifest, and doesn't trust the server with the names of files.
 func manifest(ctx context.Context, c *client.Client, id string) ([]byte, *backup.Manifest, error) {
-	res, err := client.Open(c.GetManifest(ctx, id))
+	res, err := client.Open(c.GetManifest(ctx, id, nil))
 	if err != nil {
 		return nil, nil, err
 	}

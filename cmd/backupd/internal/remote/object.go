@@ -141,13 +141,12 @@ func (d *download) request(ctx context.Context) error {
 	if d.have == d.object.Size && d.have > 0 {
 		return nil
 	}
-	res, err := client.Open(d.client.GetTaskContent(ctx, d.id, d.object.Provider, nil, func(_ context.Context, r *http.Request) error {
-		if d.have > 0 {
-			r.Header.Set("Range", fmt.Sprintf("bytes=%d-", d.have))
-			r.Header.Set("If-Range", `"`+d.object.SHA256+`"`) // the API's strong ETag
-		}
-		return nil
-	}))
+	params := &client.GetTaskContentParams{}
+	if d.have > 0 {
+		params.Range = new(fmt.Sprintf("bytes=%d-", d.have))
+		params.IfRange = new(`"` + d.object.SHA256 + `"`) // the API's strong ETag
+	}
+	res, err := client.Open(d.client.GetTaskContent(ctx, d.id, d.object.Provider, params))
 	if err != nil {
 		return err
 	}
