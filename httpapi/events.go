@@ -52,7 +52,7 @@ func (a *api) registerEvents(to huma.API) {
 			"When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. " +
 			"Asking then for what comes behind the last event is answered 204, which tells a browser to stop. " +
 			"A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.\n\n" +
-			"Comments are sent while nothing happens. A client that doesn't read is dropped.",
+			"Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.",
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The events.", Content: map[string]*huma.MediaType{eventStreamType: {Schema: eventStreamSchema(to)}}},
 			"204": {Description: "The backup has ended, and has no events behind Last-Event-ID."},
@@ -96,7 +96,7 @@ func (a *api) openStream(ctx context.Context, in *eventsInput) (*stream, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{id: b.ID, state: b.State, stateSeq: b.EventSeq(), seq: min(in.after, b.EventSeq()), bounds: a.bounds, log: a.log}
+	s := &stream{id: b.ID, state: b.State, stateSeq: b.EventSeq(), seq: min(in.after, b.EventSeq()), bounds: a.bounds, log: a.log, stopped: a.watcher.Done()}
 	if s.ended() {
 		return nil, nil //nolint:nilnil // see above
 	}

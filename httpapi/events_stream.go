@@ -23,6 +23,8 @@ type stream struct {
 	bounds Streams
 	log    *slog.Logger
 
+	stopped <-chan struct{} // closed when the server stops
+
 	seq      int64 // the last event that was sent
 	state    backup.State
 	stateSeq int64 // the event as of which the state is known
@@ -91,8 +93,12 @@ func (s *stream) next(ctx context.Context) ([]backup.Event, error) {
 		return events, err
 	}
 	s.log.WarnContext(ctx, "events can't be read", slog.Any("error", err))
-	<-waiting.Done()
-	return nil, context.Cause(waiting)
+	select {
+	case <-waiting.Done():
+		return nil, context.Cause(waiting)
+	case <-s.stopped:
+		return nil, backup.ErrWatcherStopped
+	}
 }
 
 func (s *stream) sendEvents(events []backup.Event) error {

@@ -60,7 +60,8 @@ func (a *api) registerGet(to huma.API) {
 		Description: "A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.\n\n" +
 			"With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. " +
 			"What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. " +
-			"A server that stops, or that has as many clients waiting as it serves, answers at once.",
+			"A server that stops, or that has as many clients waiting as it serves, answers at once. " +
+			"An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.",
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The backup.", Headers: headers(), Content: map[string]*huma.MediaType{jsonContentType: {Schema: schema}}},
 			"304": {Description: "The backup is as in the answer whose ETag was sent.", Headers: headers()},
@@ -110,7 +111,8 @@ func (a *api) look(ctx context.Context, in *getInput) (*looked, error) {
 }
 
 // longPoll looks again when there are events, until something has changed, the
-// time is up, or nobody will tell of events any more.
+// time is up, or nobody will tell of events any more. While the database is away the
+// client waits as for events.
 func (a *api) longPoll(ctx context.Context, in *getInput, was *looked) (*looked, error) {
 	caller := CallerOf(ctx).Name
 	if a.streams.take(caller) != nil {
@@ -127,16 +129,53 @@ func (a *api) longPoll(ctx context.Context, in *getInput, was *looked) (*looked,
 	defer cancel()
 	for {
 		_, err := sub.Next(waiting)
-		if ctx.Err() != nil {
+		now := was
+		if err == nil || waiting.Err() != nil || errors.Is(err, backup.ErrWatcherStopped) || errors.Is(err, backup.ErrNotFound) {
+			now, err = a.lookAgain(ctx, waiting, in)
+		}
+		switch {
+		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		case backup.IsUnavailable(err) && a.rest(waiting):
+			continue
+		case err != nil || now.Status != http.StatusNotModified || a.over(waiting):
+			return now, err
 		}
-		if err != nil && !errors.Is(err, backup.ErrWatcherStopped) && waiting.Err() == nil && !errors.Is(err, backup.ErrNotFound) {
-			return nil, err
+	}
+}
+
+// lookAgain looks, and while the database is away again and again until the wait is
+// over: who waits for a change is told of an outage only if it lasts longer.
+func (a *api) lookAgain(ctx, waiting context.Context, in *getInput) (*looked, error) {
+	for {
+		now, err := a.look(ctx, in)
+		if !backup.IsUnavailable(err) || !a.rest(waiting) {
+			return now, err
 		}
-		now, lookErr := a.look(ctx, in)
-		if lookErr != nil || now.Status != http.StatusNotModified || err != nil {
-			return now, lookErr
-		}
+	}
+}
+
+// rest pauses while the database is away. It reports whether the wait goes on.
+func (a *api) rest(waiting context.Context) bool {
+	timer := time.NewTimer(askRunning)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-waiting.Done():
+	case <-a.watcher.Done():
+	}
+	return !a.over(waiting)
+}
+
+// over reports whether nobody waits any more, or nobody will tell of events.
+func (a *api) over(waiting context.Context) bool {
+	select {
+	case <-waiting.Done():
+		return true
+	case <-a.watcher.Done():
+		return true
+	default:
+		return false
 	}
 }
 

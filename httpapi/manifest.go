@@ -18,7 +18,7 @@ func (a *api) registerManifest(to huma.API) {
 		Description: "Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. " +
 			"Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.",
 		Parameters: storedParams(),
-		Responses: storedResponses(backup.ManifestContentType, schema),
+		Responses:  storedResponses(backup.ManifestContentType, schema),
 	}, append([]Code{CodeNotFound, CodeStateConflict}, storedFailures...)...), a.manifest)
 }
 

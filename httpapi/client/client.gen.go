@@ -2360,7 +2360,7 @@ type ClientInterface interface {
 	//
 	// A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
 	//
-	// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once.
+	// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once. An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.
 	//
 	// Corresponds with GET /backup/{id} (the `GetBackup` operationId).
 	GetBackup(ctx context.Context, id string, params *GetBackupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2378,7 +2378,7 @@ type ClientInterface interface {
 	//
 	// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
 	//
-	// Comments are sent while nothing happens. A client that doesn't read is dropped.
+	// Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.
 	//
 	// Corresponds with GET /backup/{id}/events (the `StreamBackupEvents` operationId).
 	StreamBackupEvents(ctx context.Context, id string, params *StreamBackupEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2630,7 +2630,7 @@ func (c *Client) DeleteBackup(ctx context.Context, id string, reqEditors ...Requ
 //
 // A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
 //
-// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once.
+// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once. An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.
 //
 // Corresponds with GET /backup/{id} (the `GetBackup` operationId).
 func (c *Client) GetBackup(ctx context.Context, id string, params *GetBackupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2668,7 +2668,7 @@ func (c *Client) CancelBackup(ctx context.Context, id string, reqEditors ...Requ
 //
 // When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
 //
-// Comments are sent while nothing happens. A client that doesn't read is dropped.
+// Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.
 //
 // Corresponds with GET /backup/{id}/events (the `StreamBackupEvents` operationId).
 func (c *Client) StreamBackupEvents(ctx context.Context, id string, params *StreamBackupEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4638,7 +4638,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
 	//
-	// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once.
+	// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once. An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4660,7 +4660,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
 	//
-	// Comments are sent while nothing happens. A client that doesn't read is dropped.
+	// Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8288,7 +8288,7 @@ func (c *ClientWithResponses) DeleteBackupWithResponse(ctx context.Context, id s
 //
 // A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
 //
-// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once.
+// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once. An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8322,7 +8322,7 @@ func (c *ClientWithResponses) CancelBackupWithResponse(ctx context.Context, id s
 //
 // When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
 //
-// Comments are sent while nothing happens. A client that doesn't read is dropped.
+// Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.
 //
 // Returns a wrapper object for the known response body format(s).
 //
