@@ -60,6 +60,7 @@ func (ch *change) delete(ctx context.Context) error {
 	}
 	b.State, b.failures, ch.failure, ch.canceling = StateDeleting, 0, nil, false
 	ch.request()
+	ch.lookAgain()
 	return ch.insertStepJob(ctx, ch.c.deleteJob(b))
 }
 

@@ -64,5 +64,6 @@ func (ch *change) endVerify(v *Verification) error {
 			corrupt_at = CASE WHEN @bad THEN now() WHEN @judged AND @whole THEN NULL ELSE corrupt_at END
 		WHERE id = @id`),
 		named{"id": ch.b.ID, "data": data, "judged": v.Failure == nil, "bad": len(v.Problems) > 0, "whole": v.Sample == 1})
+	ch.lookAgain()
 	return nil
 }

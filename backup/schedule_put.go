@@ -149,8 +149,7 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 		UPDATE {{schema}}.backup_schedule AS s SET version = version + 1, updated_at = @now, declared = @declared,
 			cron = @cron, time_zone = @zone, spread = @spread, catch_up = @catch_up, overlap = @overlap, starting_deadline = @deadline,
 			paused_at = CASE WHEN @paused THEN coalesce(paused_at, @now) END, retention = @retention,
-			max_age = @max_age, stale_at = coalesce(last_success_at, created_at) + @max_age::interval,
-			alert_at = CASE WHEN @max_age::interval IS NOT NULL THEN alert_at END,
+			max_age = @max_age, stale_at = CASE WHEN alert_at IS NULL THEN coalesce(last_success_at, created_at) + @max_age::interval ELSE @now END,
 			providers = @providers, labels = @labels, continue_on_failure = @continue, max_size = @max_size,
 			next_slot = @next_slot, next_run_at = @next_run_at
 		WHERE id = @id`, now, named{})

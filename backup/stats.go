@@ -13,7 +13,21 @@ type Stats struct {
 	Tasks       map[TaskState]int64 // has every state
 	StoredBytes int64               // of all objects of done tasks
 	Jobs        []JobCount          // ordered by queue and state
+
+	Schedules       map[ScheduleState]int64 // has every state
+	PausedSchedules int64                   // of all these
 }
+
+// ScheduleState says of a schedule what its newest good backup says.
+type ScheduleState string
+
+// The states.
+const (
+	ScheduleStateFresh     ScheduleState = "fresh"
+	ScheduleStateStale     ScheduleState = "stale"     // too old, and without an alert yet
+	ScheduleStateAlerting  ScheduleState = "alerting"  // too old, with an alert
+	ScheduleStateUnwatched ScheduleState = "unwatched" // it has no MaxAge
+)
 
 // JobCount is how many River jobs of a state a queue of ours has, or the queue
 // "default". Jobs that have ended are not counted: River prunes them.
@@ -23,8 +37,8 @@ type JobCount struct {
 	Jobs  int64
 }
 
-// Stats counts backups, tasks and jobs as of one instant. It reads every row of
-// the first two: call it every few seconds at most, and with a deadline.
+// Stats counts backups, tasks, schedules and jobs as of one instant. It reads every row
+// of the first three: call it every few seconds at most, and with a deadline.
 func (c *Client) Stats(ctx context.Context) (*Stats, error) {
 	if c.cfg.Pool == nil {
 		return nil, errNoPool
@@ -36,8 +50,11 @@ func (c *Client) Stats(ctx context.Context) (*Stats, error) {
 		Tasks: map[TaskState]int64{
 			TaskPending: 0, TaskRunning: 0, TaskCommitting: 0, TaskDone: 0, TaskFailed: 0, TaskCanceled: 0,
 		},
+		Schedules: map[ScheduleState]int64{
+			ScheduleStateFresh: 0, ScheduleStateStale: 0, ScheduleStateAlerting: 0, ScheduleStateUnwatched: 0,
+		},
 	}
-	rows, err := c.cfg.Pool.Query(ctx, c.sql(statsQuery))
+	rows, err := c.cfg.Pool.Query(ctx, c.sql(statsQuery), named{"now": c.injected()})
 	if err != nil {
 		return nil, fmt.Errorf("count backups: %w", err)
 	}
@@ -50,6 +67,9 @@ func (c *Client) Stats(ctx context.Context) (*Stats, error) {
 		case "task":
 			s.Tasks[TaskState(state)] = count
 			s.StoredBytes += size
+		case "schedule":
+			s.Schedules[ScheduleState(state)] = count
+			s.PausedSchedules += size
 		default:
 			s.Jobs = append(s.Jobs, JobCount{Queue: queue, State: state, Jobs: count})
 		}
@@ -65,6 +85,14 @@ const statsQuery = `
 	SELECT 'backup', state, '' AS queue, count(*), 0::bigint FROM {{schema}}.backup GROUP BY state
 	UNION ALL
 	SELECT 'task', state, '', count(*), coalesce(sum(size) FILTER (WHERE state = 'done'), 0)::bigint FROM {{schema}}.backup_task GROUP BY state
+	UNION ALL
+	SELECT 'schedule', state, '', count(*), count(paused_at) FROM (
+		SELECT s.paused_at, CASE
+				WHEN s.alert_at IS NOT NULL THEN 'alerting'
+				WHEN s.stale_at IS NULL THEN 'unwatched'
+				WHEN s.stale_at > n.now OR coalesce(` + freshColumns + `, s.created_at) + s.max_age > n.now THEN 'fresh'
+				ELSE 'stale' END AS state
+		FROM {{schema}}.backup_schedule s, (SELECT coalesce(@now, now()) AS now) n) s GROUP BY state
 	UNION ALL
 	SELECT 'job', state::text, queue, count(*), 0 FROM {{schema}}.river_job
 		WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')

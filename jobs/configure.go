@@ -52,6 +52,9 @@ func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &retentionWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(bundle, &freshnessWorker{w: w}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
 	if err := river.AddWorkerSafely(bundle, &reconcileWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
@@ -120,9 +123,13 @@ func periodicJobs() []*river.PeriodicJob {
 	tick := func() (river.JobArgs, *river.InsertOpts) {
 		return backup.ScheduleArgs{}, &river.InsertOpts{Queue: backup.QueueControl, MaxAttempts: 1}
 	}
+	freshness := func() (river.JobArgs, *river.InsertOpts) {
+		return backup.FreshnessArgs{}, &river.InsertOpts{Queue: backup.QueueControl, MaxAttempts: 1}
+	}
 	return []*river.PeriodicJob{
 		river.NewPeriodicJob(hourly{}, retainJob, &river.PeriodicJobOpts{ID: backup.KindRetention}),
 		river.NewPeriodicJob(river.PeriodicInterval(tickEvery), tick, &river.PeriodicJobOpts{ID: backup.KindSchedule, RunOnStart: true}),
+		river.NewPeriodicJob(river.PeriodicInterval(freshnessEvery), freshness, &river.PeriodicJobOpts{ID: backup.KindFreshness, RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery), reconcile, &river.PeriodicJobOpts{ID: backup.KindReconcile, RunOnStart: true}),
 	}
 }

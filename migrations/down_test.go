@@ -1,6 +1,7 @@
 package migrations_test
 
 import (
+	"strconv"
 	"testing"
 	"testing/fstest"
 
@@ -95,8 +96,9 @@ func TestDownDoesNotTouchWhatANewerReleaseApplied(t *testing.T) {
 	}
 	exec(t, pool, `INSERT INTO backup.river_migration (line, version) VALUES ('main', 9)`)
 	require.EqualError(t, down(), `schema "backup" has river migration 9, which this program does not know: go down with the release that applied it`)
-	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (4, 'later')`)
-	require.EqualError(t, down(), `schema "backup" has backup migration 4, which this program does not know: go down with the release that applied it`)
+	later := strconv.Itoa(ourVersions + 1)
+	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (`+later+`, 'later')`)
+	require.EqualError(t, down(), `schema "backup" has backup migration `+later+`, which this program does not know: go down with the release that applied it`)
 	require.Equal(t, before, catalog(t, pool, "backup"))
 }
 

@@ -39,15 +39,15 @@ CREATE TABLE {{schema}}.backup_schedule (
     event_seq           bigint      NOT NULL DEFAULT 0,
 
     CONSTRAINT backup_schedule_name UNIQUE (user_id, site_id, name),
-    CONSTRAINT backup_schedule_stale CHECK ((stale_at IS NULL) = (max_age IS NULL)),
+    CONSTRAINT backup_schedule_stale CHECK ((stale_at IS NULL) = (max_age IS NULL AND alert_at IS NULL)),
     CONSTRAINT backup_schedule_skip CHECK ((open_skip_slot IS NULL) = (open_skip_reason IS NULL))
 ) WITH (fillfactor = 80);
 
--- which are due, which wait for their turn, which became too old and which are not any more
+-- which are due, which wait for their turn, which may have become too old and which may not be any more
 CREATE INDEX backup_schedule_due ON {{schema}}.backup_schedule (next_run_at) WHERE next_run_at IS NOT NULL;
 CREATE INDEX backup_schedule_queued ON {{schema}}.backup_schedule (queued_slot) WHERE queued_slot IS NOT NULL;
 CREATE INDEX backup_schedule_stale_at ON {{schema}}.backup_schedule (stale_at) WHERE alert_at IS NULL AND stale_at IS NOT NULL;
-CREATE INDEX backup_schedule_alert_at ON {{schema}}.backup_schedule (alert_at) WHERE alert_at IS NOT NULL;
+CREATE INDEX backup_schedule_alert ON {{schema}}.backup_schedule (stale_at) WHERE alert_at IS NOT NULL;
 -- whose backups retention looks at where the server has no policy
 CREATE INDEX backup_schedule_retention ON {{schema}}.backup_schedule (user_id, site_id) WHERE retention IS NOT NULL;
 
@@ -60,7 +60,7 @@ COMMENT ON COLUMN {{schema}}.backup_schedule.last_slot IS 'The last slot that is
 COMMENT ON COLUMN {{schema}}.backup_schedule.queued_slot IS 'A slot that waits until the backups of earlier ones have ended.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.open_skip_slot IS 'The row of backup_schedule_run, of slots that were skipped, which the next skip for that reason adds to.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.last_success_at IS 'When a backup of it last became done that isn''t known to be damaged.';
-COMMENT ON COLUMN {{schema}}.backup_schedule.stale_at IS 'When its last good backup, or its having none, is older than max_age.';
+COMMENT ON COLUMN {{schema}}.backup_schedule.stale_at IS 'When to look whether its last good backup, or its having none, is older than max_age.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.alert_at IS 'Since when it has been known to be stale.';
 
 CREATE TABLE {{schema}}.backup_schedule_run (
@@ -90,14 +90,16 @@ CREATE TABLE {{schema}}.backup_schedule_event (
     name         text        NOT NULL CHECK (name IN ('ScheduleStale', 'ScheduleFresh')),
     data         jsonb       NOT NULL,
     created_at   timestamptz NOT NULL,
+    deliver_at   timestamptz NOT NULL,
     delivered_at timestamptz,
     PRIMARY KEY (schedule_id, seq)
 );
 
-CREATE INDEX backup_schedule_event_undelivered ON {{schema}}.backup_schedule_event (created_at) WHERE delivered_at IS NULL;
+CREATE INDEX backup_schedule_event_undelivered ON {{schema}}.backup_schedule_event (deliver_at) WHERE delivered_at IS NULL;
 CREATE INDEX backup_schedule_event_at ON {{schema}}.backup_schedule_event (created_at);
 
 COMMENT ON TABLE  {{schema}}.backup_schedule_event IS 'Alerts of schedules whose backups are too old, and their ends.';
+COMMENT ON COLUMN {{schema}}.backup_schedule_event.deliver_at IS 'When it may be given to the embedding program''s hook; until then a process is doing that, or has tried.';
 COMMENT ON COLUMN {{schema}}.backup_schedule_event.delivered_at IS 'When the embedding program''s hook has taken it.';
 
 ALTER TABLE {{schema}}.backup
@@ -116,6 +118,9 @@ COMMENT ON COLUMN {{schema}}.backup.removed_objects IS 'How many objects the sto
 
 CREATE UNIQUE INDEX backup_slot_once ON {{schema}}.backup (schedule_id, slot) WHERE schedule_id IS NOT NULL AND slot IS NOT NULL;
 CREATE INDEX backup_of_schedule ON {{schema}}.backup (schedule_id, created_at DESC, id DESC) WHERE schedule_id IS NOT NULL;
+-- the newest good backup of a schedule, and of all
+CREATE INDEX backup_schedule_good ON {{schema}}.backup (schedule_id, created_at DESC, id DESC) WHERE schedule_id IS NOT NULL AND state = 'done' AND corrupt_at IS NULL;
+CREATE INDEX backup_good ON {{schema}}.backup (finished_at DESC) WHERE state = 'done' AND corrupt_at IS NULL;
 CREATE INDEX backup_schedule_open ON {{schema}}.backup (schedule_id) WHERE schedule_id IS NOT NULL AND state IN ('pending', 'running', 'sealing');
 CREATE INDEX backup_unpruned ON {{schema}}.backup (greatest(finished_at, late_event_at)) WHERE pruned_at IS NULL AND finished_at IS NOT NULL;
 
