@@ -54,6 +54,7 @@ type child struct {
 	DieAt     int64             // the step behind which it kills itself, counted from 1 over all jobs
 	DieIn     time.Duration     // how long behind that, while the others go on
 	Retention *retention.Policy // the default
+	Clock     *fastClock        // of its schedules; nil: the database's
 
 	stopped sync.Once
 	trips   atomic.Int64 // to Postgres
@@ -133,6 +134,9 @@ func (c *child) client(ctx context.Context) (*backup.Client, error) {
 		return nil, err
 	}
 	cfg := &backup.Config{Pool: pool, Schema: c.Schema, Store: store, Retention: c.Retention, Logger: slog.New(slog.DiscardHandler)}
+	if c.Clock != nil {
+		cfg.Now = c.Clock.now
+	}
 	for name, url := range c.URLs {
 		p, err := httpexport.New(&httpexport.Config{URL: url})
 		if err != nil {

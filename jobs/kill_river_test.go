@@ -25,7 +25,7 @@ func (b *bundle) operator() *river.Client[pgx.Tx] {
 // jobIDs are those of our backups' jobs.
 func (b *bundle) jobIDs() []int64 {
 	b.Helper()
-	rows, err := b.pool.Query(b.ctx, b.in("SELECT id FROM {river_job} WHERE kind <> 'backup_reconcile' ORDER BY id"))
+	rows, err := b.pool.Query(b.ctx, b.in("SELECT id FROM {river_job} WHERE kind ~ '^backup(_task_.*|_seal|_delete|_verify)?$' ORDER BY id"))
 	require.NoError(b, err)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	require.NoError(b, err)
@@ -35,7 +35,7 @@ func (b *bundle) jobIDs() []int64 {
 func (b *bundle) jobsEnd() {
 	b.Helper()
 	b.eventually("River's jobs to end", 30*time.Second, func() bool {
-		return b.count("SELECT count(*) FROM {river_job} WHERE kind <> 'backup_reconcile' AND finalized_at IS NULL") == 0
+		return b.count("SELECT count(*) FROM {river_job} WHERE kind ~ '^backup(_task_.*|_seal|_delete|_verify)?$' AND finalized_at IS NULL") == 0
 	})
 }
 

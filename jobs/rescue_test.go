@@ -65,7 +65,7 @@ func (b *bundle) rows() (rows []string) {
 		"SELECT to_jsonb(t)::text FROM {backup_task} t ORDER BY 1",
 		"SELECT to_jsonb(t)::text FROM {backup_part} t ORDER BY 1",
 		"SELECT to_jsonb(t)::text FROM {backup_event} t ORDER BY 1",
-		"SELECT id || kind || state FROM {river_job} WHERE kind <> 'backup_reconcile' ORDER BY 1",
+		"SELECT id || kind || state FROM {river_job} WHERE kind ~ '^backup(_task_.*|_seal|_delete|_verify)?$' ORDER BY 1",
 	} {
 		r, err := b.pool.Query(b.ctx, b.in(query))
 		require.NoError(b, err)
@@ -91,7 +91,7 @@ func TestStopped(t *testing.T) {
 			got := b.wait(id)
 			b.requireCopy(got)
 			b.eventually("River to know", time.Minute, func() bool {
-				return b.count("SELECT count(*) FROM {river_job} WHERE kind <> 'backup_reconcile' AND state <> 'completed'") == 0
+				return b.count("SELECT count(*) FROM {river_job} WHERE kind ~ '^backup(_task_.*|_seal|_delete|_verify)?$' AND state <> 'completed'") == 0
 			})
 			before := b.rows()
 			keys := b.keys()

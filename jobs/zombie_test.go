@@ -133,7 +133,7 @@ func (z *zombie) others() {
 func (z *zombie) riverKnows() {
 	z.Helper()
 	ok := z.within(40*time.Second, func() bool {
-		return z.count("SELECT count(*) FROM {river_job} WHERE kind <> 'backup_reconcile' AND finalized_at IS NULL") == 0
+		return z.count("SELECT count(*) FROM {river_job} WHERE kind ~ '^backup(_task_.*|_seal|_delete|_verify)?$' AND finalized_at IS NULL") == 0
 	})
 	require.True(z, ok, "River's jobs hang\n%s", z.locks())
 }

@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 
 	err := validate()
 	require.ErrorIs(t, err, migrations.ErrPending)
-	require.EqualError(t, err, `database is not migrated: schema "backup" lacks migrations river 1, 2, 3, 4, 5, 6, 7, 8 and backup 1, 2, 3: run "backupd migrate up"`)
+	require.EqualError(t, err, `database is not migrated: schema "backup" lacks migrations river 1, 2, 3, 4, 5, 6, 7, 8 and backup 1, 2, 3, 4: run "backupd migrate up"`)
 
 	up(t, pool, in("backup"))
 	require.NoError(t, validate())
@@ -73,7 +73,7 @@ func TestNewerDatabaseIsValid(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
 	up(t, pool, in("backup"))
-	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (4, 'later');
+	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (5, 'later');
 		INSERT INTO backup.river_migration (line, version) VALUES ('main', 9), ('pro', 1)`)
 	require.NoError(t, migrations.Validate(t.Context(), pool, in("backup")))
 	require.Empty(t, up(t, pool, in("backup")))

@@ -39,7 +39,7 @@ func describeOpen(w *world) string {
 		FROM backup.backup_task t LEFT JOIN backup.river_job j ON j.id = t.river_job_id WHERE t.state NOT IN ('done', 'failed', 'canceled')
 		UNION ALL
 		SELECT format('  River job %s %s %s: attempt %s of %s at %s by %s, scheduled %s; args %s; errors %s', j.id, j.kind, j.state, j.attempt, j.max_attempts, j.attempted_at, j.attempted_by, j.scheduled_at, j.args, j.errors[cardinality(j.errors)])
-		FROM backup.river_job j WHERE kind ~ '^backup' AND kind <> 'backup_reconcile' AND state NOT IN ('completed', 'cancelled', 'discarded')`), "\n")
+		FROM backup.river_job j WHERE kind ~ '^backup(_task_.*|_seal|_delete|_verify)?$' AND state NOT IN ('completed', 'cancelled', 'discarded')`), "\n")
 }
 
 // checkBackups looks at each backup: its end is one that what was done to it

@@ -249,7 +249,7 @@ func (m *monkey) operate(verb string) func(context.Context, *rand.Rand) (string,
 			return "", nil // it is being started
 		}
 		rows, err := m.world.pool.Query(ctx, `SELECT id, args->>'backup_id', kind, state::text FROM backup.river_job
-			WHERE kind ~ '^backup' AND kind <> 'backup_reconcile' AND state IN (`+operable[verb]+`)
+			WHERE kind ~ '^backup(_task_.*|_seal|_delete|_verify)?$' AND state IN (`+operable[verb]+`)
 			ORDER BY finalized_at IS NOT NULL, random() LIMIT $1`, 1+rng.IntN(2))
 		if err != nil {
 			return "", nil // Postgres is being restarted

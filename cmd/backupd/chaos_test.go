@@ -113,7 +113,7 @@ func openWork(w *world) (backups, jobs int) {
 	w.t.Helper()
 	require.NoError(w.t, w.pool.QueryRow(w.t.Context(), `SELECT
 		(SELECT count(*) FROM backup.backup WHERE state NOT IN ('done', 'failed', 'canceled')),
-		(SELECT count(*) FROM backup.river_job WHERE kind ~ '^backup' AND kind <> 'backup_reconcile' AND state NOT IN ('completed', 'cancelled', 'discarded'))`).
+		(SELECT count(*) FROM backup.river_job WHERE kind ~ '^backup(_task_.*|_seal|_delete|_verify)?$' AND state NOT IN ('completed', 'cancelled', 'discarded'))`).
 		Scan(&backups, &jobs))
 	return backups, jobs
 }
