@@ -27,7 +27,7 @@ func withLog(next http.Handler, log *slog.Logger, m *metrics) http.Handler {
 
 // level keeps the probes, which come every few seconds, out of the way.
 func level(r *http.Request, status int) slog.Level {
-	if status < http.StatusBadRequest && (r.URL.Path == healthPath || r.URL.Path == readyPath) {
+	if status < http.StatusBadRequest && (r.URL.Path == healthPath || r.URL.Path == readyPath || r.URL.Path == freshnessPath) {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

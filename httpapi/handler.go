@@ -18,7 +18,9 @@ Errors are problem documents (RFC 9457). Programs should look at their member "c
 // 3.1 description at /openapi.json and /openapi.yaml, a page that shows it at
 // /docs, which needs nothing from another host, the JSON Schema of manifests at
 // /manifest.schema.json, /healthz (the process answers),
-// /readyz (the database is reachable and migrated, and the destination usable)
+// /readyz (the database is reachable and migrated, and the destination usable),
+// /freshness (backups are made as scheduled, and none is older than it may be; for a
+// dead-man's switch)
 // and /metrics for a Prometheus. Who may use the operations and the metrics is up
 // to [Options.Authorize]; the rest is for everybody.
 func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
@@ -38,6 +40,7 @@ func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	m := newMetrics(client, &a.lasting, o.Logger)
 	mux.Handle("GET "+healthPath, noted("health", http.HandlerFunc(h.alive)))
 	mux.Handle("GET "+readyPath, noted("ready", http.HandlerFunc(h.ready)))
+	mux.Handle("GET "+freshnessPath, noted("freshness", newFreshness(client, a.guard, o.Logger)))
 	mux.Handle("GET "+metricsPath, noted("metrics", m.handler(a.guard, o.Logger)))
 	for pattern, handler := range o.Handlers {
 		mux.Handle(pattern, a.guarded(pattern, handler, &o))

@@ -78,29 +78,42 @@ const (
 // statsCollector gives the counts of package backup.
 type statsCollector struct {
 	count func(context.Context) (*backup.Stats, error)
+	fresh func(context.Context) (*backup.Freshness, error)
 	log   *slog.Logger
 
 	turn  chan struct{} // holds a value while nobody counts; guards what follows
 	last  *backup.Stats // nil before the first count
-	at    time.Time     // of last
-	next  time.Time     // when to count again
-	up    float64       // whether the latest count worked
+	then  *backup.Freshness
+	at    time.Time // of last
+	next  time.Time // when to count again
+	up    float64   // whether the latest count worked
 	descs statsDescs
 }
 
-type statsDescs struct{ up, age, backups, tasks, bytes, jobs *prometheus.Desc }
+type statsDescs struct {
+	up, age, backups, tasks, bytes, jobs *prometheus.Desc
+	schedules, overdue, success          *prometheus.Desc
+}
 
 func newStatsCollector(client *backup.Client, log *slog.Logger) *statsCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("sitebackup_"+name, help, labels, nil)
 	}
-	c := &statsCollector{count: client.Stats, log: log, turn: make(chan struct{}, 1), descs: statsDescs{
+	// These names are the ones that alerts on backups are usually written for.
+	plain := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("backup_"+name, help, labels, nil)
+	}
+	c := &statsCollector{count: client.Stats, fresh: client.Freshness, log: log, turn: make(chan struct{}, 1), descs: statsDescs{
 		up:      desc("stats_up", "Whether the latest count of backups, tasks and jobs worked; without it the ones before stand."),
 		age:     desc("stats_age_seconds", "Time since they were counted."),
 		backups: desc("backups", "Backups by state.", "state"),
 		tasks:   desc("tasks", "Tasks by state.", "state"),
 		bytes:   desc("stored_bytes", "Bytes of all objects of done tasks."),
 		jobs:    desc("river_jobs", "River jobs that have not ended, by queue and state.", "queue", "state"),
+
+		schedules: plain("schedules", "Schedules by state: fresh, stale (its newest good backup is too old), alerting (that is known), unwatched (it has no maxAge); and paused, which are in the others, too.", "state"),
+		overdue:   plain("schedules_overdue", "Schedules that have been due for five minutes, up to 10,000: nobody starts them."),
+		success:   plain("last_success_timestamp_seconds", "When the newest good backup with a copy of the provider's was done.", "provider"),
 	}}
 	c.turn <- struct{}{}
 	return c
@@ -108,7 +121,8 @@ func newStatsCollector(client *backup.Client, log *slog.Logger) *statsCollector 
 
 // Describe names the metrics.
 func (c *statsCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.descs.up, c.descs.age, c.descs.backups, c.descs.tasks, c.descs.bytes, c.descs.jobs} {
+	d := &c.descs
+	for _, d := range []*prometheus.Desc{d.up, d.age, d.backups, d.tasks, d.bytes, d.jobs, d.schedules, d.overdue, d.success} {
 		to <- d
 	}
 }
@@ -124,7 +138,7 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 		return // without these metrics
 	}
 	c.refresh(ctx)
-	last, up, at := c.last, c.up, c.at
+	last, then, up, at := c.last, c.then, c.up, c.at
 	c.turn <- struct{}{}
 
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
@@ -145,6 +159,14 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 	for _, j := range last.Jobs {
 		gauge(c.descs.jobs, float64(j.Jobs), j.Queue, j.State)
 	}
+	for state, n := range last.Schedules {
+		gauge(c.descs.schedules, float64(n), string(state))
+	}
+	gauge(c.descs.schedules, float64(last.PausedSchedules), "paused")
+	gauge(c.descs.overdue, float64(then.Overdue))
+	for provider, at := range then.LastSuccess {
+		gauge(c.descs.success, float64(at.UnixMilli())/1000, provider)
+	}
 }
 
 func (c *statsCollector) refresh(ctx context.Context) {
@@ -153,6 +175,10 @@ func (c *statsCollector) refresh(ctx context.Context) {
 		return
 	}
 	stats, err := c.count(ctx)
+	var fresh *backup.Freshness
+	if err == nil {
+		fresh, err = c.fresh(ctx)
+	}
 	took := now().Sub(began)
 	c.next = began.Add(max(statsFor, statsShare*took))
 	if err != nil {
@@ -160,5 +186,5 @@ func (c *statsCollector) refresh(ctx context.Context) {
 		c.log.WarnContext(ctx, "backups could not be counted for the metrics", slog.Any("error", err))
 		return
 	}
-	c.last, c.at, c.up = stats, began, 1
+	c.last, c.then, c.at, c.up = stats, fresh, began, 1
 }
