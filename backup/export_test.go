@@ -43,3 +43,24 @@ func ScopeWhere(s Scope) (string, map[string]any) {
 
 // SetSilence sets how long the connection for notifications may be quiet.
 func (w *Watcher) SetSilence(d time.Duration) { w.silence = d }
+
+// ScheduleQuery is a statement and the indexes that its plan is to use.
+type ScheduleQuery struct {
+	SQL     string
+	Indexes []string
+}
+
+// ScheduleQueries are the statements of ticks, and of looks at freshness.
+func ScheduleQueries() map[string]ScheduleQuery {
+	return map[string]ScheduleQuery{
+		"due":          {dueQuery, []string{"backup_schedule_due"}},
+		"queued":       {queuedQuery, []string{"backup_schedule_queued"}},
+		"open":         {openQuery, []string{"backup_schedule_open", "backup_user_open"}},
+		"stale":        {staleQuery, []string{"backup_schedule_stale_at"}},
+		"alert":        {alertQuery, []string{"backup_schedule_alert"}},
+		"success":      {successQuery, []string{"backup_schedule_good"}},
+		"freshness":    {freshnessQuery, []string{"backup_schedule_due", "backup_schedule_stale_at", "backup_schedule_alert", "backup_schedule_good"}},
+		"last success": {lastSuccessQuery, []string{"backup_good"}},
+		"claim event":  {claimEvent, []string{"backup_schedule_event_undelivered"}},
+	}
+}

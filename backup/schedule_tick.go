@@ -121,6 +121,11 @@ func (c *Client) lockDue(ctx context.Context, tx pgx.Tx, now time.Time, limit in
 	return all, more, nil
 }
 
+const openQuery = `SELECT i.n,
+		EXISTS (SELECT FROM {{schema}}.backup b WHERE b.schedule_id = i.id AND b.state IN ('pending', 'running', 'sealing')),
+		(SELECT count(*) FROM (SELECT FROM {{schema}}.backup o WHERE o.user_id = i.user_id AND o.state IN ('pending', 'running', 'sealing') LIMIT 16) o)
+	FROM unnest(@ids::uuid[], @users::text[]) WITH ORDINALITY AS i (id, user_id, n)`
+
 // readOpen is a statement of its own, behind the locks: it sees what whoever had them
 // before has started.
 func (c *Client) readOpen(ctx context.Context, tx pgx.Tx, all []*due) error {
@@ -128,10 +133,7 @@ func (c *Client) readOpen(ctx context.Context, tx pgx.Tx, all []*due) error {
 	for i, d := range all {
 		ids[i], users[i] = d.ID, d.UserID
 	}
-	rows, err := tx.Query(ctx, c.sql(`SELECT i.n,
-			EXISTS (SELECT FROM {{schema}}.backup b WHERE b.schedule_id = i.id AND b.state IN ('pending', 'running', 'sealing')),
-			(SELECT count(*) FROM (SELECT FROM {{schema}}.backup o WHERE o.user_id = i.user_id AND o.state IN ('pending', 'running', 'sealing') LIMIT 16) o)
-		FROM unnest(@ids::uuid[], @users::text[]) WITH ORDINALITY AS i (id, user_id, n)`), named{"ids": ids, "users": users})
+	rows, err := tx.Query(ctx, c.sql(openQuery), named{"ids": ids, "users": users})
 	if err != nil {
 		return fmt.Errorf("read open backups: %w", err)
 	}
