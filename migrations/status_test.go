@@ -66,7 +66,7 @@ func TestValidate(t *testing.T) {
 	up(t, pool, in("backup"))
 
 	exec(t, pool, `DELETE FROM backup.backup_migration`)
-	require.EqualError(t, validate(), `database is not migrated: schema "backup" lacks migrations backup 1, 2, 3: run "backupd migrate up"`)
+	require.EqualError(t, validate(), `database is not migrated: schema "backup" lacks migrations backup 1, 2, 3, 4: run "backupd migrate up"`)
 }
 
 func TestNewerDatabaseIsValid(t *testing.T) {
