@@ -28,6 +28,8 @@
 //	GET    /schedule/{id}/next     tells its next slots
 //	GET    /schedule/{id}/slot     tells what became of its slots
 //
+//	GET    /retention/plan         tells which backups would be removed, and why
+//
 // [Register] adds these operations to a huma API that a host program has.
 // [NewHandler] makes a whole handler of them, with everything around: the
 // OpenAPI description, health, request ids, access log, and what answers a

@@ -64,7 +64,7 @@ func humaConfig(version string) huma.Config {
 	config.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
 	config.Info.Contact = &huma.Contact{Name: "sitebackup", URL: "https://github.com/sitebackup/sitebackup"}
 	config.Servers = []*huma.Server{{URL: "/", Description: "The server that this description comes from."}}
-	config.Tags = []*huma.Tag{{Name: tag, Description: "Asking for backups, and watching them."}, {Name: scheduleTag, Description: "Having them made again and again."}}
+	config.Tags = []*huma.Tag{{Name: tag, Description: "Asking for backups, and watching them."}, {Name: scheduleTag, Description: "Having them made again and again."}, {Name: retentionTag, Description: "Which of them stay."}}
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	// The second is what huma looks up for application/problem+json.
 	config.Formats = map[string]huma.Format{jsonContentType: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}

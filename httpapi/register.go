@@ -58,11 +58,13 @@ func (a *api) register(to huma.API) {
 	a.registerProviders(to)
 	a.registerEvents(to)
 	a.registerSchedules(to)
+	a.registerRetention(to)
 }
 
 const (
-	tag         = "Backups"
-	scheduleTag = "Schedules"
+	tag          = "Backups"
+	scheduleTag  = "Schedules"
+	retentionTag = "Retention"
 	// securityScheme is the name in OpenAPI of how callers say who they are.
 	securityScheme = "bearer"
 	// codesExtension lists the codes that an answer of OpenAPI may have.

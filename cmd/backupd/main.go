@@ -11,6 +11,7 @@
 //	                        BACKUPD_SERVER and BACKUPD_TOKEN
 //	backupd schedule        put, list, show, pause, resume, run and rm schedules of a
 //	                        server, and tell their next slots and what became of the others
+//	backupd retention plan  tell which backups of a server retention would remove, and why
 //	backupd verify          prove a copy with nothing but itself
 //
 // It ends with status 0 when all went well, 1 when something is wrong, and 2
@@ -49,15 +50,16 @@ type system struct {
 type cli struct {
 	Config string `short:"c" env:"BACKUPD_CONFIG" placeholder:"FILE" help:"Configuration file. Defaults to backupd.yaml, if it is there."`
 
-	Demo     demoCmd     `cmd:"" help:"Show it all, with nothing set up: start what is needed, make a backup, check it."`
-	Serve    serveCmd    `cmd:"" help:"Serve the API and make backups."`
-	Migrate  migrateCmd  `cmd:"" help:"Prepare the database."`
-	Conf     configCmd   `cmd:"" name:"config" help:"Look at the configuration."`
-	Backup   backupCmd   `cmd:"" help:"Start, look at and download backups of a server."`
-	Schedule scheduleCmd `cmd:"" help:"Have backups of a server's made again and again."`
-	Verify   verifyCmd   `cmd:"" help:"Prove a copy with nothing but itself. The status is 3 if it is damaged."`
-	Token    tokenCmd    `cmd:"" help:"Make credentials for the API."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Demo      demoCmd      `cmd:"" help:"Show it all, with nothing set up: start what is needed, make a backup, check it."`
+	Serve     serveCmd     `cmd:"" help:"Serve the API and make backups."`
+	Migrate   migrateCmd   `cmd:"" help:"Prepare the database."`
+	Conf      configCmd    `cmd:"" name:"config" help:"Look at the configuration."`
+	Backup    backupCmd    `cmd:"" help:"Start, look at and download backups of a server."`
+	Schedule  scheduleCmd  `cmd:"" help:"Have backups of a server's made again and again."`
+	Retention retentionCmd `cmd:"" help:"See which backups of a server stay."`
+	Verify    verifyCmd    `cmd:"" help:"Prove a copy with nothing but itself. The status is 3 if it is damaged."`
+	Token     tokenCmd     `cmd:"" help:"Make credentials for the API."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -61,7 +61,8 @@ func TestReadmeBackupCommands(t *testing.T) {
 const scheduleCommands = `backupd schedule put --user 658683afc91423af04d82152 --site 658683afc91423af04d82153 --cron '30 2 * * *' --time-zone Europe/Berlin --spread 30min --max-age 26h --keep-daily 14 --keep-monthly 12
 backupd schedule next <the id>
 backupd schedule run <the id> --watch
-backupd schedule runs <the id>`
+backupd schedule runs <the id>
+backupd retention plan --removed`
 
 func TestReadmeScheduleCommands(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ func TestScheduleCommands(t *testing.T) {
 	t.Parallel()
 	token, other := httpapi.NewToken(), httpapi.NewToken()
 	s := setup(t, 1000, "api:\n  tokens:\n    - {name: n, sha256: "+httpapi.HashToken(token)+", scopes: [read, write], users: [u]}\n"+
-		"    - {name: o, sha256: "+httpapi.HashToken(other)+", scopes: [read], users: [o]}\n")
+		"    - {name: o, sha256: "+httpapi.HashToken(other)+", scopes: [read], users: [o]}\nretention: {keepLast: 1}\n")
 	url := start(t, s.env(), "serve", "--migrate", "--listen", "localhost:0").ready()
 	with := func(token string) []string { return []string{"BACKUPD_SERVER=" + url, "BACKUPD_TOKEN=" + token} }
 	env := with(token)
@@ -55,6 +55,13 @@ func TestScheduleCommands(t *testing.T) {
 	require.Len(t, b.Tasks, 1)
 	require.Equal(t, b.ID, asked[client.Backup](t, env, 0, "schedule", "run", id, "--key", "k").ID)
 	require.Equal(t, b.ID, asked[[]client.BackupSummary](t, env, 0, "backup", "list", "--schedule", id)[0].ID)
+	planned := asked[[]client.RetentionDecision](t, env, 0, "retention", "plan", "--user", "u", "--site", "s")
+	require.Equal(t, []client.RetentionDecision{{
+		BackupID: b.ID, ScheduleID: &now.ID, UserID: "u", SiteID: "s", CreatedAt: b.CreatedAt, Keep: true, Reasons: []string{"last", "newest-good:db"},
+	}}, planned)
+	require.Empty(t, asked[[]client.RetentionDecision](t, env, 0, "retention", "plan", "--removed"))
+	_, text, _ := runs(t, env, "retention", "plan")
+	require.Regexp(t, "^BACKUP .*\n"+b.ID.String()+` +u +s +20\S+Z +keep +last, newest-good:db\n1 backup: 1 would stay, 0 would go\n$`, text)
 	require.True(t, *asked[client.Schedule](t, env, 0, "schedule", "pause", id).Paused)
 	require.Nil(t, asked[client.Schedule](t, env, 0, "schedule", "resume", id).Paused)
 

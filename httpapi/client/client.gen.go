@@ -1026,6 +1026,48 @@ type ProviderList struct {
 	Providers []Provider `json:"providers"`
 }
 
+// RetentionDecision defines model for RetentionDecision.
+type RetentionDecision struct {
+	// BackupID Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
+	BackupID openapi_types.UUID `json:"backupId"`
+
+	// CreatedAt When it was asked for.
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Keep It stays.
+	Keep bool `json:"keep"`
+
+	// Reasons All that keep it, or the one that lets it go: a code such as last, daily, newest-good, held, no-policy or policy, for calendar rules with the day or the like behind a space, for copies with the provider behind a colon.
+	//
+	// Example: ["daily 2026-11-23","newest-good:site"]
+	Reasons []string `json:"reasons"`
+
+	// ScheduleID The schedule that started it, which may be gone; left out: none did.
+	//
+	// Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
+	ScheduleID *openapi_types.UUID `json:"scheduleId,omitempty"`
+
+	// SiteID Example: 658683afc91423af04d82153
+	SiteID string `json:"siteId"`
+
+	// UserID Example: 658683afc91423af04d82152
+	UserID string `json:"userId"`
+}
+
+// RetentionPlan defines model for RetentionPlan.
+type RetentionPlan struct {
+	// Decisions One for each backup: those of one user's site together, the newest first. A page may have none and be followed by another one.
+	Decisions []RetentionDecision `json:"decisions"`
+
+	// NextCursor Give it as cursor to get the next page; left out: there is none.
+	//
+	// Example: NjU4NjgzYWZjOTE0MjNhZjA0ZDgyMTUyAHMA
+	NextCursor *string `json:"nextCursor,omitempty"`
+
+	// Now The time that it is for.
+	Now time.Time `json:"now"`
+}
+
 // RetentionPolicy defines model for RetentionPolicy.
 type RetentionPolicy struct {
 	// AtLeast The newest copies of each provider.
@@ -1731,6 +1773,24 @@ type HeadTaskContentParams struct {
 
 	// IfNoneMatch The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// PlanRetentionParams defines parameters for PlanRetention.
+type PlanRetentionParams struct {
+	// UserID Only this user's.
+	UserID *string `form:"userId,omitempty" json:"userId,omitempty"`
+
+	// SiteID Only this site's.
+	SiteID *string `form:"siteId,omitempty" json:"siteId,omitempty"`
+
+	// Removed Only what would go, or is going.
+	Removed *bool `form:"removed,omitempty" json:"removed,omitempty"`
+
+	// Limit How many a page has at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the nextCursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListSchedulesParams defines parameters for ListSchedules.
@@ -2461,6 +2521,13 @@ type ClientInterface interface {
 	// Corresponds with GET /provider (the `ListProviders` operationId).
 	ListProviders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PlanRetention Tell what retention would remove, and why
+	//
+	// Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.
+	//
+	// Corresponds with GET /retention/plan (the `PlanRetention` operationId).
+	PlanRetention(ctx context.Context, params *PlanRetentionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSchedules List schedules
 	//
 	// In the order of their making. Filters that are given must all hold. Follow nextCursor, or the header Link, until there is none.
@@ -2851,6 +2918,23 @@ func (c *Client) VerifyBackup(ctx context.Context, id string, body VerifyBackupJ
 // Corresponds with GET /provider (the `ListProviders` operationId).
 func (c *Client) ListProviders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListProvidersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanRetention Tell what retention would remove, and why
+//
+// Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.
+//
+// Corresponds with GET /retention/plan (the `PlanRetention` operationId).
+func (c *Client) PlanRetention(ctx context.Context, params *PlanRetentionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanRetentionRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3989,6 +4073,108 @@ func NewListProvidersRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewPlanRetentionRequest constructs an http.Request for the PlanRetention method
+func NewPlanRetentionRequest(server string, params *PlanRetentionParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/retention/plan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.UserID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "userId", *params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SiteID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "siteId", *params.SiteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Removed != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "removed", *params.Removed, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListSchedulesRequest constructs an http.Request for the ListSchedules method
 func NewListSchedulesRequest(server string, params *ListSchedulesParams) (*http.Request, error) {
 	var err error
@@ -4756,6 +4942,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /provider (the `ListProviders` operationId).
 	ListProvidersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProvidersResponse, error)
+
+	// PlanRetentionWithResponse Tell what retention would remove, and why
+	//
+	// Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /retention/plan (the `PlanRetention` operationId).
+	PlanRetentionWithResponse(ctx context.Context, params *PlanRetentionParams, reqEditors ...RequestEditorFn) (*PlanRetentionResponse, error)
 
 	// ListSchedulesWithResponse List schedules
 	//
@@ -6854,6 +7049,131 @@ func (r ListProvidersResponse) ContentType() string {
 	return ""
 }
 
+// PlanRetentionResponse200Headers the declared response headers of an HTTP 200 response for PlanRetention
+type PlanRetentionResponse200Headers struct {
+	Link *string
+}
+
+// PlanRetentionResponse401Headers the declared response headers of an HTTP 401 response for PlanRetention
+type PlanRetentionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+// PlanRetentionResponse403Headers the declared response headers of an HTTP 403 response for PlanRetention
+type PlanRetentionResponse403Headers struct {
+	WWWAuthenticate *string
+}
+
+// PlanRetentionResponse429Headers the declared response headers of an HTTP 429 response for PlanRetention
+type PlanRetentionResponse429Headers struct {
+	RetryAfter *int
+}
+
+// PlanRetentionResponse503Headers the declared response headers of an HTTP 503 response for PlanRetention
+type PlanRetentionResponse503Headers struct {
+	RetryAfter *int
+}
+
+type PlanRetentionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RetentionPlan
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Problem
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PlanRetentionResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PlanRetentionResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PlanRetentionResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *PlanRetentionResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PlanRetentionResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PlanRetentionResponse) GetJSON200() *RetentionPlan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PlanRetentionResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PlanRetentionResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r PlanRetentionResponse) GetApplicationProblemJSON421() *Problem {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PlanRetentionResponse) GetApplicationProblemJSON422() *Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PlanRetentionResponse) GetApplicationProblemJSON429() *Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PlanRetentionResponse) GetApplicationProblemJSON500() *Problem {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PlanRetentionResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PlanRetentionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PlanRetentionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlanRetentionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlanRetentionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListSchedulesResponse200Headers the declared response headers of an HTTP 200 response for ListSchedules
 type ListSchedulesResponse200Headers struct {
 	Link *string
@@ -8483,6 +8803,21 @@ func (c *ClientWithResponses) ListProvidersWithResponse(ctx context.Context, req
 		return nil, err
 	}
 	return ParseListProvidersResponse(rsp)
+}
+
+// PlanRetentionWithResponse Tell what retention would remove, and why
+//
+// Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /retention/plan (the `PlanRetention` operationId).
+func (c *ClientWithResponses) PlanRetentionWithResponse(ctx context.Context, params *PlanRetentionParams, reqEditors ...RequestEditorFn) (*PlanRetentionResponse, error) {
+	rsp, err := c.PlanRetention(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanRetentionResponse(rsp)
 }
 
 // ListSchedulesWithResponse List schedules
@@ -10787,6 +11122,134 @@ func ParseListProvidersResponse(rsp *http.Response) (*ListProvidersResponse, err
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListProvidersResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePlanRetentionResponse parses an HTTP response from a PlanRetentionWithResponse call
+func ParsePlanRetentionResponse(rsp *http.Response) (*PlanRetentionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlanRetentionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RetentionPlan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PlanRetentionResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PlanRetentionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers PlanRetentionResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers PlanRetentionResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers PlanRetentionResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -101,6 +101,7 @@ func (a *App) makeClient(context.Context) (err error) {
 		BaseURL: a.URL, Logger: a.opts.Log, Providers: providerNames(a.file),
 		MaxSize: int64(a.file.Limits.MaxSize), MaxRunningPerUser: a.file.Limits.MaxRunningPerUser,
 		MaxSkew: time.Duration(a.file.Limits.MaxSkew), KeyLifetime: time.Duration(a.file.API.KeyLifetime),
+		Retention: a.file.Retention,
 	}
 	if a.opts.Workers {
 		var problems config.Problems

@@ -20,6 +20,7 @@ func (f *File) check() Problems {
 	tokens := f.checkAPI(add)
 	f.checkDestination(add)
 	f.checkProviders(add)
+	f.checkRetention(add)
 	f.checkSchedules(add)
 	return append(ps, tokens...)
 }

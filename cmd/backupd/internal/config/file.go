@@ -1,5 +1,7 @@
 package config
 
+import "github.com/sitebackup/sitebackup/backup/retention"
+
 // File is a configuration file. Zero values are filled in by Defaults, or have a
 // default where they are used.
 type File struct {
@@ -11,7 +13,10 @@ type File struct {
 	Providers   []Provider  `yaml:"providers,omitempty"`
 	Limits      Limits      `yaml:"limits,omitempty"`
 	Workers     Workers     `yaml:"workers,omitempty"`
-	Schedules   []Schedule  `yaml:"schedules,omitempty"`
+	// Retention governs the backups of no schedule, and of those without a policy of
+	// their own. Without it they all stay.
+	Retention *retention.Policy `yaml:"retention,omitempty"`
+	Schedules []Schedule        `yaml:"schedules,omitempty"`
 
 	name  string            // the file's name, for messages
 	lines map[string]int    // by path, such as "providers[0].url"

@@ -50,6 +50,8 @@ func TestLoadFull(t *testing.T) {
 	require.Equal(t, config.RateLimit{PerSecond: 20, Burst: 40, FailuresPerMinute: 30}, f.API.RateLimit)
 	require.Equal(t, config.Streams{Max: 4000, MaxPerCaller: 500}, f.API.Streams)
 	require.Equal(t, []config.Duration{config.Duration(48 * time.Hour), config.Duration(12 * time.Hour)}, []config.Duration{f.API.KeyLifetime, f.Limits.MaxSkew})
+	failed := retention.Duration(48 * time.Hour)
+	require.Equal(t, &retention.Policy{KeepDaily: 7, KeepFailed: &failed}, f.Retention)
 	require.Equal(t, []backup.ScheduleParams{{
 		UserID: "42", SiteID: "main", Name: "nightly", Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Spread: 30 * time.Minute, CatchUp: backup.CatchUpNone,
 		Overlap: backup.OverlapQueue, StartingDeadline: 6 * time.Hour, Paused: true, MaxAge: 26 * time.Hour, Providers: []string{"site", "db"},

@@ -111,7 +111,14 @@ func TestProblems(t *testing.T) {
 				"c.yaml:13: providers[2].auth.header.name: is required\n" +
 				"c.yaml:13: providers[2].auth.header.value: must be a reference to an environment variable such as ${env:NAME}: a secret has no place in the file",
 		},
-		"secret in a header": {goodDestination + "providers:\n- name: a\n  url: u\n  headers:\n    authorization: Bearer hunter2\n", "c.yaml:6: providers[0].headers.authorization: must be in auth, where a reference to the environment is asked for"},
+		"secret in a header":     {goodDestination + "providers:\n- name: a\n  url: u\n  headers:\n    authorization: Bearer hunter2\n", "c.yaml:6: providers[0].headers.authorization: must be in auth, where a reference to the environment is asked for"},
+		"retention with nothing": {good + "retention: {keepFailed: 1d}\n", "c.yaml:3: retention: must keep something: set keepLast, keepWithin, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly or atLeast"},
+		"retention unread": {good + "retention: {keepWithin: 6m}\nschedules:\n- {userId: u, siteId: s, cron: '@daily', retention: {keepLast: x}}\n",
+			"c.yaml:3: retention.keepWithin: duration \"6m\": m could be minutes or months: write min, or a number of days such as 90d\n" +
+				"c.yaml:5: schedules[0].retention.keepLast: must be a whole number, not \"x\""},
+		"retention": {good + "retention:\n  keepDaily: -1\n  keepWithin: 6m\n",
+			"c.yaml:4: retention.keepDaily: must be between 0 and 100000\n" +
+				"c.yaml:5: retention.keepWithin: duration \"6m\": m could be minutes or months: write min, or a number of days such as 90d"},
 		"schedules": {
 			good + "schedules:\n- {userId: u, siteId: s, cron: '0 25 * * *'}\n- {userId: u, siteId: s, cron: '@daily', spread: 5m, providers: [site, nothing]}\n" +
 				"- userId: u\n  siteId: t\n  cron: '@daily'\n  retention: {keepLast: -1}\n- {siteId: s, cron: '@daily'}\n- x\n" +

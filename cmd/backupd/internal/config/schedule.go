@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sitebackup/sitebackup/backup"
@@ -49,6 +50,33 @@ func (s *Schedule) params() backup.ScheduleParams {
 	}
 }
 
+func (f *File) checkRetention(add adder) {
+	if f.Retention == nil || f.bad["retention"] {
+		return
+	}
+	var field *retention.FieldError
+	if err := f.Retention.Validate(); errors.As(err, &field) {
+		path := "retention." + field.Field
+		if field.Field == "policy" { // the whole
+			path = "retention"
+		}
+		f.unlessBad(add)(path, "%s", field.Rule)
+	}
+}
+
+// unlessBad leaves out what is about a value that couldn't be read, or about one around
+// such a value: that was said.
+func (f *File) unlessBad(add adder) adder {
+	return func(path, format string, args ...any) {
+		for bad := range f.bad {
+			if bad == path || strings.HasPrefix(bad, path+".") {
+				return
+			}
+		}
+		add(path, format, args...)
+	}
+}
+
 func (f *File) checkSchedules(add adder) {
 	if len(f.Schedules) == 0 {
 		return
@@ -76,10 +104,9 @@ func (f *File) checkSchedules(add adder) {
 		p := s.params()
 		p.Providers = nil
 		var field *backup.FieldError
-		switch err := client.ValidateSchedule(p); {
-		case errors.As(err, &field) && !f.bad[path+"."+field.Field]: // else that was said
-			add(path+"."+field.Field, "%s", field.Rule)
-		case err != nil && field == nil:
+		if err := client.ValidateSchedule(p); errors.As(err, &field) {
+			f.unlessBad(add)(path+"."+field.Field, "%s", field.Rule)
+		} else if err != nil {
 			add(path, "%s", err)
 		}
 		if p.Name == "" {
