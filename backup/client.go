@@ -73,6 +73,9 @@ type Config struct {
 	// See package retention for what never goes, whatever it says.
 	Retention *retention.Policy
 
+	// Keep says how long events, journals and the like are kept.
+	Keep Keep
+
 	// Now is the clock of schedules, retention and pruning, for tests and simulations.
 	// nil: the database's, which is the same for all processes.
 	Now func() time.Time
@@ -122,6 +125,9 @@ func New(cfg *Config) (*Client, error) {
 		c.cfg.Retention = &policy
 	}
 	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	if err := c.cfg.Keep.defaults(c.cfg.MaxSkew); err != nil {
 		return nil, err
 	}
 	c.schema = pgx.Identifier{c.cfg.Schema}.Sanitize()

@@ -159,6 +159,32 @@
 // minutes and a week later that job looks at the places of deleted backups again, and
 // removes what is there.
 //
+// # What is kept for how long
+//
+// A pruner, every hour and in bounded batches, removes what [Config.Keep] doesn't keep
+// any more. So much there is at most in each table:
+//
+//   - backup and backup_task: what retention, [Client.Delete] and [Client.Erase] leave.
+//     Manifests are in backup.
+//   - backup_event, the attempts in backup_task, and the journals, backup_part: those of
+//     backups that are open, or ended or had an event in the last 30 days
+//     ([Keep].Details). Of an older one the last event stays, so that a reader of events,
+//     wherever it goes on, gets what became of the backup; seq counts on. A retry so
+//     late begins at the first byte.
+//   - backup_key: as long as Config.KeyLifetime, 24 hours, and those that backups have
+//     in their rows as long as these.
+//   - backup_slot: one row for each open task, where there are limits.
+//   - backup_schedule: until it is deleted. backup_schedule_run: 90 days ([Keep].Runs),
+//     and of each schedule its last run, a slot that waits, and skips that go on.
+//     backup_schedule_event: 90 days ([Keep].Alerts).
+//   - backup_erasure: those under way, and receipts for 3 years ([Keep].Receipts).
+//   - backup_tombstone: 7 days and 10 minutes behind a deletion.
+//   - river_job: what is to be done, and of what has ended a day if it was completed and
+//     a week if it was canceled or discarded. jobs.Configure sets that where the host
+//     hasn't.
+//
+// An erasure leaves a receipt of counts and times, which names nobody.
+//
 // # Names in the store
 //
 //	<prefix>/<user>/<site>/<backup>/<provider>/<upload id>

@@ -37,7 +37,8 @@ type Event struct {
 func (b *Backup) EventSeq() int64 { return b.eventSeq }
 
 // Events lists up to limit (1 to 1,000) events of a backup whose Seq is greater
-// than after, in order.
+// than after, in order. Of a backup that has ended long ago (Keep.Details) only the last
+// is left.
 func (c *Client) Events(ctx context.Context, id string, after int64, limit int) ([]Event, error) {
 	if !validID(id) {
 		return nil, ErrNotFound

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -205,20 +204,19 @@ func (l *Ledger) CountErased(ctx context.Context, w *ErasureWork, keys []string,
 // then they are those that have ended, and requests of others' River clients,
 // which are refused anyway.
 func (l *Ledger) EraseJobs(ctx context.Context, w *ErasureWork, limit int) (removed int, left bool, err error) {
-	names := map[string]string{"user_id": w.p.UserID}
+	names, after := map[string]string{"user_id": w.p.UserID}, map[string]string{"userId": w.p.UserID}
 	if w.p.SiteID != "" {
-		names["site_id"] = w.p.SiteID
+		names["site_id"], after["siteId"] = w.p.SiteID, w.p.SiteID
 	}
-	data, err := json.Marshal(names)
-	if err != nil {
-		return 0, false, fmt.Errorf("encode names: %w", err)
-	}
-	const ours = `(metadata @> @names OR args @> @names) AND (kind = 'backup' OR kind LIKE 'backup\_%')`
+	args := named{"names": names, "after": map[string]any{"output": map[string]any{"after": after}}}
+	// A pass of retention that has stopped at the tenant says so; the next one begins
+	// anew.
+	const ours = `(metadata @> @names OR args @> @names OR metadata @> @after) AND (kind = 'backup' OR kind LIKE 'backup\_%')`
 	tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`DELETE FROM {{schema}}.river_job WHERE id IN (
 		SELECT id FROM {{schema}}.river_job WHERE `+ours+` AND state <> 'running' ORDER BY id LIMIT @limit FOR UPDATE SKIP LOCKED)`),
-		named{"names": data, "limit": limit})
+		named{"names": names, "after": args["after"], "limit": limit})
 	if err == nil {
-		err = l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`SELECT EXISTS (SELECT FROM {{schema}}.river_job WHERE `+ours+`)`), named{"names": data}).Scan(&left)
+		err = l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`SELECT EXISTS (SELECT FROM {{schema}}.river_job WHERE `+ours+`)`), args).Scan(&left)
 	}
 	if err != nil {
 		return 0, false, fmt.Errorf("erase River jobs: %w", err)

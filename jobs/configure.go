@@ -28,6 +28,9 @@ const (
 	// asked for to its end, and would hold a queue of four workers to forty jobs a
 	// second.
 	fetchCooldown = 10 * time.Millisecond
+
+	keepCompleted = 24 * time.Hour
+	keepFailed    = 7 * 24 * time.Hour
 )
 
 // AddWorkers registers the workers with a host's own bundle. The host's River
@@ -61,6 +64,9 @@ func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &eraseWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(bundle, &pruneWorker{w: w}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
 	for _, name := range w.client.ProviderNames() {
 		if err := w.addTaskWorker(bundle, name); err != nil {
 			return err
@@ -88,8 +94,11 @@ func (w *Workers) addTaskWorker(bundle *river.Workers, provider string) (err err
 // host has set itself stays, and is refused where the workers can't live with
 // it. What it hasn't becomes: a JobTimeout of 45 seconds (River's is a minute),
 // a SoftStopTimeout of one second, a FetchCooldown of 10 milliseconds on the
-// queues that are added (River's is 100) and, with the queue "default" that is
-// added for requests from other languages, FetchOnlyKnownKinds.
+// queues that are added (River's is 100); with the queue "default" that is
+// added for requests from other languages, FetchOnlyKnownKinds; and for how long River
+// keeps jobs that have ended: completed ones for a day, canceled and discarded ones
+// for a week. Nothing of ours needs them. River keeps canceled ones for a day, but
+// that is how ours end when they have failed for good, and those are looked for.
 func (w *Workers) Configure(rc *river.Config) error {
 	if rc.Schema != "" && rc.Schema != w.client.Schema() {
 		return fmt.Errorf("the River client's Schema is %q and the backup.Client's %q: they must be the same", rc.Schema, w.client.Schema())
@@ -108,6 +117,9 @@ func (w *Workers) Configure(rc *river.Config) error {
 	if rc.SoftStopTimeout == 0 {
 		rc.SoftStopTimeout = softStop
 	}
+	rc.CompletedJobRetentionPeriod = cmp.Or(rc.CompletedJobRetentionPeriod, keepCompleted)
+	rc.CancelledJobRetentionPeriod = cmp.Or(rc.CancelledJobRetentionPeriod, keepFailed)
+	rc.DiscardedJobRetentionPeriod = cmp.Or(rc.DiscardedJobRetentionPeriod, keepFailed)
 	if err := configureRescue(rc); err != nil {
 		return err
 	}
@@ -128,6 +140,7 @@ func periodicJobs() []*river.PeriodicJob {
 	}
 	return []*river.PeriodicJob{
 		river.NewPeriodicJob(hourly{}, retainJob, &river.PeriodicJobOpts{ID: backup.KindRetention}),
+		river.NewPeriodicJob(hourly{}, pruneJob, &river.PeriodicJobOpts{ID: backup.KindPrune}),
 		river.NewPeriodicJob(river.PeriodicInterval(tickEvery), tick, &river.PeriodicJobOpts{ID: backup.KindSchedule, RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(freshnessEvery), freshness, &river.PeriodicJobOpts{ID: backup.KindFreshness, RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery), reconcile, &river.PeriodicJobOpts{ID: backup.KindReconcile, RunOnStart: true}),

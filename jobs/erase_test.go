@@ -150,6 +150,8 @@ func TestEraseSite(t *testing.T) {
 		b.exec(`INSERT INTO {river_job} (args, kind, max_attempts, queue, state, scheduled_at) VALUES (jsonb_build_object('user_id', 'u', 'site_id', $1::text), 'backup', 25, 'default', 'scheduled', now() + interval '1 year')`, site)
 		b.exec(`INSERT INTO {river_job} (args, kind, max_attempts, queue, state, scheduled_at) VALUES (jsonb_build_object('user_id', 'u', 'site_id', $1::text), 'newsletter', 25, 'theirs', 'scheduled', now() + interval '1 year')`, site)
 	}
+	b.exec(`INSERT INTO {river_job} (kind, args, max_attempts, queue, state, metadata, finalized_at) VALUES ('backup_retention', jsonb_build_object(), 5, 'backup', 'discarded', $1, now())`,
+		map[string]any{"output": map[string]any{"after": backup.Pair{UserID: "u", SiteID: "site-one"}}})
 	e, err := b.client.Erase(b.ctx, backup.EraseParams{UserID: "u", SiteID: "site-one"})
 	require.NoError(t, err)
 	require.False(t, e.WholeUser)
@@ -165,6 +167,7 @@ func TestEraseSite(t *testing.T) {
 	require.Equal(t, 1, b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup' AND args->>'site_id' = 'site-one1'"))
 	require.Zero(t, b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup' AND args->>'site_id' = 'site-one'"))
 	require.Equal(t, 2, b.count("SELECT count(*) FROM {river_job} WHERE kind = 'newsletter'"), "not ours")
+	require.Zero(t, b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup_retention' AND state = 'discarded'"))
 }
 
 // The erasure is interrupted behind each of its steps: the process is killed. The next
