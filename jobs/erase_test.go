@@ -221,7 +221,7 @@ func TestEraseIsNotLost(t *testing.T) {
 	b = setup(t, tinySetup(func(t *testing.T) blob.Store {
 		rec = &recorder{Store: fileStore(t), fail: func(key string) error {
 			if broken {
-				return &blob.ThrottledError{After: time.Second, Err: errStoreBusy(key)}
+				return &blob.ThrottledError{After: time.Second, Err: busyError(key)}
 			}
 			return nil
 		}}
@@ -249,6 +249,6 @@ func TestEraseIsNotLost(t *testing.T) {
 	require.NotContains(t, string(data), "somebody")
 }
 
-type errStoreBusy string
+type busyError string
 
-func (e errStoreBusy) Error() string { return "busy with " + string(e) }
+func (e busyError) Error() string { return "busy with " + string(e) }
