@@ -38,11 +38,11 @@ type pair struct {
 type tenant struct {
 	*bundle // with a token for this tenant alone
 
-	done, failed, canceled, running string // backups' ids
+	done, failed, canceled, running, corrupt string // backups' ids
 }
 
 // ids are those of the tenant's backups.
-func (n *tenant) ids() []string { return []string{n.done, n.failed, n.canceled, n.running} }
+func (n *tenant) ids() []string { return []string{n.done, n.failed, n.canceled, n.running, n.corrupt} }
 
 // pairExports are by the tenant whose they are: of the site "broken" there is none,
 // and that of "slow" waits.
@@ -116,6 +116,14 @@ func (n *tenant) fill(t testing.TB, user string) {
 	a = n.post(t, `{"userId":"`+user+`","siteId":"slow","ifActive":"join"}`)
 	n.running = decode[httpapi.Backup](t, a).ID
 	n.awaits(t, n.running, func(v httpapi.Backup) bool { return len(v.Tasks) > 0 })
+	n.corrupt = begin("damaged")
+	v := n.awaitStatus(t, n.corrupt, "done")
+	store := n.client.Store()
+	m, err := backup.ReadManifest(t.Context(), store, v.ManifestKey)
+	require.NoError(t, err)
+	require.NoError(t, store.Delete(t.Context(), m.Objects[0].Key))
+	require.Equal(t, http.StatusAccepted, n.verb(t, http.MethodPost, n.corrupt, "/verify", "").StatusCode)
+	n.awaits(t, n.corrupt, func(v httpapi.Backup) bool { return v.CorruptAt != nil })
 }
 
 // marksOfBob are what must not be in an answer to alice.

@@ -135,8 +135,8 @@ func (p *pair) listsHers(t *testing.T) {
 	bobs := decode[httpapi.BackupList](t, p.ask(t, p.bob, wire{method: http.MethodGet, path: "/backup", query: "limit=1"}))
 	require.Contains(t, p.bob.ids(), bobs.Backups[0].ID)
 	for query, n := range map[string]int{
-		"": 4, "siteId=s": 1, "siteId=slow": 2, "userId=" + alice: 4, "userId=" + url.QueryEscape(bob): 0, "userId=" + url.QueryEscape(bob) + "&limit=1": 0,
-		"status=done": 1, "status=failed": 1, "status=canceled": 1, "status=running,pending": 1, "since=2020-01-01T00:00:00Z": 4, "limit=200": 4, "userId=*": 0, "userId=%25": 0,
+		"": 5, "siteId=s": 1, "siteId=slow": 2, "userId=" + alice: 5, "userId=" + url.QueryEscape(bob): 0, "userId=" + url.QueryEscape(bob) + "&limit=1": 0,
+		"status=done": 2, "status=failed": 1, "status=canceled": 1, "status=running,pending": 1, "since=2020-01-01T00:00:00Z": 5, "limit=200": 5, "userId=*": 0, "userId=%25": 0,
 	} {
 		list := decode[httpapi.BackupList](t, p.ask(t, p.alice, wire{method: http.MethodGet, path: "/backup", query: query}))
 		require.Len(t, list.Backups, n, query)
@@ -202,6 +202,8 @@ func (p *pair) followsHers(t *testing.T) {
 	require.Contains(t, string(stream.body), "no export for "+alice)
 	theirs := p.ask(t, p.bob, wire{method: http.MethodGet, path: "/backup/" + p.bob.failed + "/events"})
 	require.NotEmpty(t, leaks(string(theirs.body), []string{bobMark}), "the marks are in what is bob's")
+	damaged := decode[httpapi.Backup](t, p.ask(t, p.bob, wire{method: http.MethodGet, path: "/backup/" + p.bob.corrupt}))
+	require.Contains(t, damaged.Verification.Problems[0].Object, bobMark)
 }
 
 // Each operation wants its own scope, and none that is missing is made up for by

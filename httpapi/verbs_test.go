@@ -72,6 +72,8 @@ func TestHold(t *testing.T) {
 	require.Equal(t, []httpapi.FieldError{{"body.reason", "must be a string"}, {"body.x", "is not known"}}, p.Errors)
 	requireProblem(t, b.do(t, http.MethodPost, "/backup/"+id+"/hold", "", strings.NewReader("{}")), 415, httpapi.CodeUnsupportedMediaType)
 	requireProblem(t, b.verb(t, http.MethodPost, id, "/hold", "{"), 400, httpapi.CodeInvalidRequest)
+	p = requireProblem(t, b.verb(t, http.MethodPost, id, "/hold", "{\"reason\":\"\xff\"}"), 400, httpapi.CodeInvalidRequest)
+	require.Equal(t, "The body is not valid UTF-8.", p.Detail)
 }
 
 // Every operation on a backup, with the scope that it needs.
