@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -90,11 +91,13 @@ func TestPrunedIsWatched(t *testing.T) {
 	require.Equal(t, 1, b.prune().Backups)
 	w, err := b.client.NewWatcher(nil)
 	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	defer cancel()
 	for _, after := range []int64{0, 2} {
 		s, err := w.Watch(id, after)
 		require.NoError(t, err)
 		defer s.Close()
-		events, err := s.Next(b.ctx)
+		events, err := s.Next(ctx)
 		require.NoError(t, err)
 		require.Len(t, events, 1)
 		require.Equal(t, last, events[0].Seq)
