@@ -170,7 +170,7 @@ func TestPruneRuns(t *testing.T) {
 		($1, now() - interval '3 days', now() - interval '3 days', 1, 'started', NULL, gen_random_uuid(), now())`, s.ID)
 	b.exec(`UPDATE {backup_schedule} s SET last_slot = (SELECT max(last_slot) FROM {backup_schedule_run}), open_skip_reason = 'overlap',
 		open_skip_slot = (SELECT slot FROM {backup_schedule_run} WHERE reason = 'overlap')`)
-	b.exec(`INSERT INTO {backup_schedule_event} (schedule_id, seq, name, data, created_at) VALUES ($1, 1, 'ScheduleStale', jsonb_build_object(), now())`, s.ID)
+	b.exec(`INSERT INTO {backup_schedule_event} (schedule_id, seq, name, data, created_at, deliver_at) VALUES ($1, 1, 'ScheduleStale', jsonb_build_object(), now(), now())`, s.ID)
 	*by = 89 * day
 	require.Equal(t, backup.Pruned{}, b.prune())
 	*by = 91 * day

@@ -133,7 +133,7 @@ func (y *year) alert(n int) {
 		return
 	}
 	y.exec(`WITH s AS (UPDATE {backup_schedule} SET event_seq = event_seq + 1 RETURNING id, event_seq)
-		INSERT INTO {backup_schedule_event} (schedule_id, seq, name, data, created_at) SELECT id, event_seq, 'ScheduleStale', jsonb_build_object(), $1::timestamptz FROM s`, y.now)
+		INSERT INTO {backup_schedule_event} (schedule_id, seq, name, data, created_at, deliver_at) SELECT id, event_seq, 'ScheduleStale', jsonb_build_object(), $1::timestamptz, $1::timestamptz FROM s`, y.now)
 }
 
 // retain removes what retention lets go of, as the deleting workers do.
