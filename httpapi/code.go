@@ -27,6 +27,7 @@ const (
 	CodeBackupActive         Code = "backup_active"
 	CodeScheduleExists       Code = "schedule_exists"
 	CodeScheduleDeclared     Code = "schedule_declared"
+	CodeErasing              Code = "erasing"
 	CodePrecondition         Code = "precondition_failed"
 	CodeBodyTooLarge         Code = "body_too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
@@ -65,6 +66,7 @@ var codes = []CodeInfo{
 	{CodeBackupActive, http.StatusConflict, "The user's site has a backup that hasn't ended; the member backupId names it."},
 	{CodeScheduleExists, http.StatusConflict, "The user's site has a schedule of this name; the member scheduleId names it."},
 	{CodeScheduleDeclared, http.StatusConflict, "The schedule stands in the server's configuration file, and is changed and deleted there."},
+	{CodeErasing, http.StatusConflict, "All that is the user's or site's is being erased; nothing new begins until that is done."},
 	{CodePrecondition, http.StatusPreconditionFailed, "What is stored isn't what the request's conditions name."},
 	{CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body has more bytes than this server reads."},
 	{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "The request doesn't say that its body is application/json."},

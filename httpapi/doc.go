@@ -29,6 +29,10 @@
 //	GET    /schedule/{id}/slot     tells what became of its slots
 //
 //	GET    /retention/plan         tells which backups would be removed, and why
+//	DELETE /user/{userId}/backup   erases all that is a user's: 202, and the erasure
+//	DELETE /user/{userId}/site/{siteId}/backup
+//	                               erases all that is a site's
+//	GET    /erasure/{id}           tells how an erasure stands, and is its receipt
 //
 // [Register] adds these operations to a huma API that a host program has.
 // [NewHandler] makes a whole handler of them, with everything around: the
@@ -121,6 +125,7 @@
 //   - backup_active (409): The user's site has a backup that hasn't ended; the member backupId names it.
 //   - schedule_exists (409): The user's site has a schedule of this name; the member scheduleId names it.
 //   - schedule_declared (409): The schedule stands in the server's configuration file, and is changed and deleted there.
+//   - erasing (409): All that is the user's or site's is being erased; nothing new begins until that is done.
 //   - precondition_failed (412): What is stored isn't what the request's conditions name.
 //   - body_too_large (413): The body has more bytes than this server reads.
 //   - unsupported_media_type (415): The request doesn't say that its body is application/json.

@@ -36,6 +36,8 @@ func (a *api) classify(ctx context.Context, err error) *Problem {
 		return newProblem(CodeNotFound, "There is no such backup.")
 	case errors.Is(err, backup.ErrScheduleNotFound):
 		return newProblem(CodeNotFound, "There is no such schedule.")
+	case errors.Is(err, backup.ErrErasureNotFound):
+		return newProblem(CodeNotFound, "There is no such erasure.")
 	case errors.Is(err, backup.ErrNoStore):
 		return newProblem(CodeNoStore, "This server has no access to the store: ask one that makes backups.")
 	case errors.Is(err, context.Canceled):
@@ -57,19 +59,24 @@ func conflict(err error) *Problem {
 	var active *backup.ActiveError
 	var reused *backup.KeyReusedError
 	var exists *backup.ScheduleExistsError
+	var erasing *backup.ErasingError
 	var version *backup.VersionError
 	var declared *backup.DeclaredError
 	switch {
 	case errors.As(err, &state):
 		return newProblem(CodeStateConflict, fmt.Sprintf("It isn't possible to %s a backup that is %s.", state.Verb, stateText(state.State)))
 	case errors.As(err, &held):
-		return newProblem(CodeHeld, "There is a legal hold on the backup since "+held.Since.UTC().Format(time.RFC3339)+".")
+		p := newProblem(CodeHeld, "There is a legal hold on the backup since "+held.Since.UTC().Format(time.RFC3339)+".")
+		p.BackupID = held.BackupID
+		return p
 	case errors.As(err, &active):
 		p := newProblem(CodeBackupActive, "The user's site has a backup that hasn't ended.")
 		p.BackupID = active.BackupID
 		return p
 	case errors.As(err, &reused):
 		return newProblem(CodeKeyReused, "This Idempotency-Key was used with another body before.")
+	case errors.As(err, &erasing):
+		return newProblem(CodeErasing, "All that is the user's or site's is being erased. Ask again when that is done.")
 	case errors.As(err, &exists):
 		p := newProblem(CodeScheduleExists, "The user's site has a schedule of this name.")
 		p.ScheduleID = exists.ScheduleID

@@ -49,7 +49,7 @@ func (a *api) registerHold(to huma.API) {
 		Description: "It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. " +
 			"One that is being deleted can't be held.",
 		RequestBody: body,
-	}, append([]Code{CodeNotFound, CodeStateConflict}, bodyFailures...)...), a.hold)
+	}, append([]Code{CodeNotFound, CodeStateConflict, CodeErasing}, bodyFailures...)...), a.hold)
 	documentBody[HoldRequest](to, body)
 	huma.Register(to, a.operation(to, ScopeAdmin, huma.Operation{
 		OperationID: "releaseBackup", Method: http.MethodPost, Path: "/backup/{id}/release", Tags: []string{tag},

@@ -51,7 +51,7 @@ func TestOpenAPI(t *testing.T) {
 	require.ElementsMatch(t, []string{
 		"/backup", "/backup/{id}", "/backup/{id}/events", "/backup/{id}/cancel", "/backup/{id}/retry", "/backup/{id}/verify", "/backup/{id}/hold", "/backup/{id}/release",
 		"/backup/{id}/manifest", "/backup/{id}/tasks/{provider}/content", "/provider",
-		"/schedule", "/schedule/{id}", "/schedule/{id}/pause", "/schedule/{id}/resume", "/schedule/{id}/run", "/schedule/{id}/next", "/schedule/{id}/slot", "/retention/plan",
+		"/schedule", "/schedule/{id}", "/schedule/{id}/pause", "/schedule/{id}/resume", "/schedule/{id}/run", "/schedule/{id}/next", "/schedule/{id}/slot", "/retention/plan", "/user/{userId}/backup", "/user/{userId}/site/{siteId}/backup", "/erasure/{id}",
 	}, slices.Collect(maps.Keys(doc.Paths)))
 
 	start := doc.Paths["/backup"]["post"]
@@ -80,7 +80,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, []string{
-		"Attempt", "Backup", "BackupEvent", "BackupList", "BackupSummary", "Damage", "FieldError", "Failure", "Hold", "HoldRequest", "Problem", "Progress",
+		"Attempt", "Backup", "BackupEvent", "BackupList", "BackupSummary", "Damage", "Erasure", "FieldError", "Failure", "Hold", "HoldRequest", "Problem", "Progress",
 		"Provider", "ProviderList", "RetentionDecision", "RetentionPlan", "RetentionPolicy", "Schedule", "ScheduleList", "ScheduleRequest", "ScheduleSettings", "ScheduleSlot", "ScheduleSlotList",
 		"StartRequest", "StreamEnd", "Task", "TaskEvent", "UpcomingSlot", "UpcomingSlots", "Verification", "VerifyRequest",
 	}, slices.Collect(maps.Keys(doc.Components.Schemas)))

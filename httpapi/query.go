@@ -108,6 +108,15 @@ func (q *query) err() error {
 	return nil
 }
 
+// inPath says of a bad value that it is in the path.
+func inPath(err error) error {
+	var field *backup.FieldError
+	if errors.As(err, &field) {
+		return validationProblem(FieldError{"path." + field.Field, field.Rule})
+	}
+	return err
+}
+
 // inQuery says of a bad value that it is in the query.
 func inQuery(err error) error {
 	var field *backup.FieldError

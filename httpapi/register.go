@@ -59,6 +59,7 @@ func (a *api) register(to huma.API) {
 	a.registerEvents(to)
 	a.registerSchedules(to)
 	a.registerRetention(to)
+	a.registerErase(to)
 }
 
 const (

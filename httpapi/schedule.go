@@ -168,7 +168,7 @@ func (a *api) registerRunSchedule(to huma.API) {
 		Description: "Out of turn: whatever its slots, its overlap policy and its pauses say. The backup is one of the schedule's, without a slot. " +
 			"An Idempotency-Key stands for the schedule as it was: once its settings have changed, the same key is refused.",
 		Parameters: []*huma.Param{idempotencyParam()},
-	}, CodeNotFound, CodeKeyReused, CodeValidationFailed), func(ctx context.Context, in *runScheduleInput) (*startOutput, error) {
+	}, CodeNotFound, CodeKeyReused, CodeErasing, CodeValidationFailed), func(ctx context.Context, in *runScheduleInput) (*startOutput, error) {
 		if in.err != nil {
 			return nil, a.problemOf(ctx, in.err)
 		}

@@ -58,7 +58,7 @@ func (a *api) registerScheduleChanges(to huma.API) {
 			"For a user or site that the credential isn't for it answers 403, whether there is such a one or not.",
 		RequestBody: made, DefaultStatus: http.StatusCreated,
 		Responses: map[string]*huma.Response{"201": scheduleResponse(to, "The schedule.", "Location")},
-	}, append([]Code{CodeScheduleExists}, bodyFailures...)...), a.createSchedule)
+	}, append([]Code{CodeScheduleExists, CodeErasing}, bodyFailures...)...), a.createSchedule)
 	documentBody[ScheduleRequest](to, made)
 
 	replaced := &huma.RequestBody{Required: true}

@@ -62,7 +62,7 @@ func (a *api) registerStart(to huma.API) {
 		DefaultStatus: http.StatusAccepted,
 		RequestBody:   body,
 		Parameters:    []*huma.Param{idempotencyParam()},
-	}, append([]Code{CodeBackupActive, CodeKeyReused}, bodyFailures...)...), a.start)
+	}, append([]Code{CodeBackupActive, CodeKeyReused, CodeErasing}, bodyFailures...)...), a.start)
 	documentBody[StartRequest](to, body)
 }
 

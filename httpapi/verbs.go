@@ -51,7 +51,7 @@ func (a *api) registerVerbs(to huma.API) {
 		Summary: "Run a failed or canceled backup again",
 		Description: "Exports that are done are kept, unless they are too old to be of one time with the others; each of the others goes on where it was, if its source allows. " +
 			"A backup that neither failed nor was canceled can't be retried.",
-	}, CodeStateConflict)
+	}, CodeStateConflict, CodeErasing)
 	a.registerVerb(to, a.client.Delete, huma.Operation{
 		OperationID: "deleteBackup", Method: http.MethodDelete, Path: "/backup/{id}",
 		Summary: "Delete a backup",
