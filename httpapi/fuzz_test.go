@@ -15,8 +15,8 @@ import (
 	"github.com/sitebackup/sitebackup/internal/envtest"
 )
 
-// targets are the backups that requests are about: one for each operation that
-// changes one, so that the others find theirs as it was.
+// targets are the backups and schedules that requests are about: one for each operation
+// that changes one, so that the others find theirs as it was.
 func (p *pair) targets(t testing.TB) map[string]string {
 	t.Helper()
 	p.release()
@@ -29,12 +29,23 @@ func (p *pair) targets(t testing.TB) map[string]string {
 		p.cancel(t, b.ID)
 		ids[name] = b.ID
 	}
+	for _, name := range []string{"replaceSchedule", "deleteSchedule", "pauseSchedule", "resumeSchedule", "runSchedule"} {
+		s, _ := p.alice.scheduled(t, `{"userId":"`+alice+`","siteId":"s","name":"`+name+`","cron":"@yearly"}`)
+		ids[name] = s.ID
+	}
+	ids[aSchedule] = p.alice.schedules[0]
 	return ids
 }
+
+// aSchedule is the target of operations that change no schedule.
+const aSchedule = "a schedule"
 
 func targetOf(ids map[string]string, o op) string {
 	if id, ok := ids[o.OperationID]; ok {
 		return id
+	}
+	if o.ofSchedule() {
+		return ids[aSchedule]
 	}
 	return ids[""]
 }
@@ -52,7 +63,7 @@ func (p *pair) hostileRequests(t testing.TB, o op, id string, r *rand.Rand) (all
 		n[name]++
 		all = append(all, w)
 	}
-	ids := strings.NewReplacer("{id}", id, "{theirs}", p.bob.done)
+	ids := strings.NewReplacer("{id}", id, "{theirs}", p.bob.idsFor(o)[0])
 	for _, param := range o.Parameters {
 		key := param.In + "." + param.Name
 		values := hostileTexts
@@ -165,7 +176,7 @@ func TestHostileRequests(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			statuses := p.sendAll(t, all, o, o.valid(t, id), requests)
+			statuses := p.sendAll(t, all, o, id, requests)
 			t.Log(len(requests), statuses)
 		})
 	}
@@ -174,7 +185,7 @@ func TestHostileRequests(t *testing.T) {
 // sendAll sends a good request, and the hostile ones behind it: as one of the
 // tenants, and, where no backup is named, as somebody who may see all, too, since
 // those whom it isn't for are refused before much is looked at.
-func (p *pair) sendAll(t *testing.T, all map[string]op, o op, good wire, requests []wire) map[int]int {
+func (p *pair) sendAll(t *testing.T, all map[string]op, o op, id string, requests []wire) map[int]int {
 	t.Helper()
 	statuses := make(map[int]int)
 	tokens := []string{p.secrets[alice]}
@@ -183,7 +194,7 @@ func (p *pair) sendAll(t *testing.T, all map[string]op, o op, good wire, request
 	}
 	for _, token := range tokens {
 		secret := p.secretsOf(token)
-		status, err := p.attempt(all, good, token, secret)
+		status, err := p.attempt(all, o.valid(t, id), token, secret)
 		require.NoError(t, err)
 		require.Equal(t, 2, status/100, "%d", status)
 		for _, w := range requests {
@@ -201,8 +212,8 @@ func (p *pair) sendAll(t *testing.T, all map[string]op, o op, good wire, request
 }
 
 // FuzzRequest looks for a request of any form that is answered by anything but what
-// the description has. "{id}" in it stands for a backup of the caller's, "{theirs}"
-// for another tenant's.
+// the description has. "{id}" in it stands for a backup or schedule of the caller's,
+// "{theirs}" for another tenant's.
 func FuzzRequest(f *testing.F) {
 	p, all := setupPair(f), allOperations(f)
 	ids := p.targets(f)
@@ -211,16 +222,16 @@ func FuzzRequest(f *testing.F) {
 		o := all[name]
 		requests, _ := p.hostileRequests(f, o, "{id}", r)
 		for _, w := range append(sample(r, requests, 8), o.valid(f, "{id}")) {
-			back := strings.NewReplacer(p.bob.done, "{theirs}")
+			back := strings.NewReplacer(p.bob.idsFor(o)[0], "{theirs}")
 			f.Add(w.method, back.Replace(w.path), back.Replace(w.query), strings.Join(w.headers, "\r\n"), w.body, byte(w.framing))
 		}
 	}
 	f.Fuzz(func(t *testing.T, method, path, query, headers, body string, how byte) {
-		id := ids[""]
+		id, theirs := ids[""], p.bob.done
 		if o, ok := route(all, method, path); ok {
-			id = targetOf(ids, o)
+			id, theirs = targetOf(ids, o), p.bob.idsFor(o)[0]
 		}
-		put := strings.NewReplacer("{id}", id, "{theirs}", p.bob.done).Replace
+		put := strings.NewReplacer("{id}", id, "{theirs}", theirs).Replace
 		w := wire{method: method, path: put(path), query: put(query), body: put(body), framing: framing(how) % framings}
 		for line := range strings.SplitSeq(put(headers), "\r\n") {
 			name, _, _ := strings.Cut(strings.ToLower(line), ":")

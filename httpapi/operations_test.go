@@ -62,7 +62,7 @@ func allOperations(t testing.TB) map[string]op {
 	t.Helper()
 	all, err := operationsOf()
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(all), 14)
+	require.GreaterOrEqual(t, len(all), 24)
 	return all
 }
 
@@ -77,8 +77,12 @@ func (o op) needs() []string {
 	return all
 }
 
-// named reports whether the operation is about a backup that its path names.
+// named reports whether the operation is about a backup or schedule that its path
+// names.
 func (o op) named() bool { return strings.Contains(o.Path, "{id}") }
+
+// ofSchedule reports whether that is a schedule.
+func (o op) ofSchedule() bool { return strings.HasPrefix(o.Path, "/schedule/{id}") }
 
 // declares reports whether the operation has a parameter that is this header.
 func (o op) declares(header string) bool {

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
@@ -38,11 +40,21 @@ type pair struct {
 type tenant struct {
 	*bundle // with a token for this tenant alone
 
-	done, failed, canceled, running, corrupt string // backups' ids
+	done, failed, canceled, running string // backups' ids
+
+	schedules []string // ids: one that has started failed, and one that is paused
 }
 
 // ids are those of the tenant's backups.
 func (n *tenant) ids() []string { return []string{n.done, n.failed, n.canceled, n.running, n.corrupt} }
+
+// idsFor are those of what the operation's path names: schedules or backups.
+func (n *tenant) idsFor(o op) []string {
+	if o.ofSchedule() {
+		return n.schedules
+	}
+	return n.ids()
+}
 
 // pairExports are by the tenant whose they are: of the site "broken" there is none,
 // and that of "slow" waits.
@@ -106,7 +118,8 @@ func (n *tenant) fill(t testing.TB, user string) {
 		require.Equal(t, http.StatusAccepted, a.StatusCode, "%s", a.body)
 		return decode[httpapi.Backup](t, a).ID
 	}
-	n.done, n.failed, n.canceled = begin("s"), begin("broken"), begin("slow")
+	n.done, n.canceled = begin("s"), begin("slow")
+	n.failed = n.schedule(t, user)
 	n.awaitStatus(t, n.done, "done")
 	n.awaitStatus(t, n.failed, "failed")
 	n.awaits(t, n.canceled, func(v httpapi.Backup) bool { return len(v.Tasks) > 0 })
@@ -126,10 +139,27 @@ func (n *tenant) fill(t testing.TB, user string) {
 	n.awaits(t, n.corrupt, func(v httpapi.Backup) bool { return v.CorruptAt != nil })
 }
 
+// schedule makes a tenant's schedules, each of which had a slot: one was started as the
+// backup whose id it returns, the other skipped.
+func (n *tenant) schedule(t testing.TB, user string) (backupID string) {
+	t.Helper()
+	for _, members := range []string{`"siteId":"broken"`, `"siteId":"s","paused":true`} {
+		s, _ := n.scheduled(t, `{"userId":"`+user+`","name":"nightly","cron":"@yearly","maxAge":"26h","retention":{"keepLast":7},"labels":{"owner":"`+user+`"},`+members+`}`)
+		n.schedules = append(n.schedules, s.ID)
+	}
+	n.exec(t, `UPDATE {{schema}}.backup_schedule SET alert_at = now(), next_slot = now() - interval '1 hour', next_run_at = now() - interval '1 hour'
+		WHERE id = ANY(@ids::uuid[])`, pgx.NamedArgs{"ids": n.schedules})
+	n.tick(t)
+	list := decode[httpapi.ScheduleSlotList](t, n.get(t, "/schedule/"+n.schedules[0]+"/slot"))
+	require.NotEmpty(t, list.Slots)
+	require.NotEmpty(t, list.Slots[0].BackupID)
+	return list.Slots[0].BackupID
+}
+
 // marksOfBob are what must not be in an answer to alice.
 func (p *pair) marksOfBob() []string {
 	marks := []string{bobMark, p.secrets["bob"], httpapi.HashToken(p.secrets["bob"])}
-	for _, id := range p.bob.ids() {
+	for _, id := range slices.Concat(p.bob.ids(), p.bob.schedules) {
 		marks = append(marks, id, strings.ReplaceAll(id, "-", ""))
 	}
 	return marks

@@ -15,10 +15,11 @@ import (
 	"github.com/sitebackup/sitebackup/httpapi"
 )
 
-// unnamed are the operations that name no backup, with what tells that each shows
-// alice nothing of bob's. The others are tested alike, by the id.
+// unnamed are the operations that name no backup or schedule, with what tells that each
+// shows alice nothing of bob's. The others are tested alike, by the id.
 var unnamed = map[string]func(*pair, *testing.T){
 	"listBackups": (*pair).listsHers, "startBackup": (*pair).startsHers, "listProviders": func(p *pair, t *testing.T) { p.ask(t, p.alice, wire{method: "GET", path: "/provider"}) },
+	"createSchedule": (*pair).schedulesHers, "listSchedules": (*pair).listsHerSchedules, "planRetention": (*pair).plansHers,
 }
 
 // ask sends a request as one of the tenants. Nothing of bob's may be in an answer to
@@ -50,8 +51,8 @@ func TestTenants(t *testing.T) {
 			unnamed[name](p, t)
 			continue
 		}
-		for i, id := range p.bob.ids() {
-			none, theirs, own := p.variants(t, o, unused), p.variants(t, o, id), p.variants(t, o, p.alice.ids()[i])
+		for i, id := range p.bob.idsFor(o) {
+			none, theirs, own := p.variants(t, o, unused), p.variants(t, o, id), p.variants(t, o, p.alice.idsFor(o)[i])
 			for j := range theirs {
 				want, got := p.ask(t, p.alice, none[j]), p.ask(t, p.alice, theirs[j])
 				require.Equal(t, http.StatusNotFound, got.StatusCode, "%s", got.body)
@@ -63,14 +64,15 @@ func TestTenants(t *testing.T) {
 		}
 	}
 	require.Equal(t, before, p.seenBy(t, p.bob), "alice has changed what is bob's")
-	for _, path := range []string{"/metrics", "/readyz", "/healthz", "/openapi.json", "/docs"} {
+	for _, path := range []string{"/metrics", "/readyz", "/healthz", "/freshness", "/openapi.json", "/docs"} {
 		p.ask(t, p.alice, wire{method: http.MethodGet, path: path})
 	}
+	p.runsHers(t)
 	p.followsHers(t)
 }
 
 // variants are good requests of the operation, with all that a caller can know of
-// another's backup.
+// another's backup or schedule.
 func (p *pair) variants(t *testing.T, o op, id string) []wire {
 	t.Helper()
 	w := o.valid(t, id)
@@ -96,6 +98,10 @@ func (p *pair) variants(t *testing.T, o op, id string) []wire {
 			all = append(all, w.with(o, "header", "Range", "bytes=0-9").with(o, "header", "If-Range", `"x"`))
 		case "If-Match", "If-None-Match":
 			all = append(all, w.with(o, "header", param.Name, `"x"`), w.with(o, "header", param.Name, "*"))
+		case "Idempotency-Key":
+			all = append(all, w.with(o, "header", param.Name, "key of s"))
+		case "cursor":
+			all = append(all, w.with(o, "query", "cursor", "9999-01-01T00:00:00Z"))
 		case "id":
 			all = append(all, w.with(o, "path", "id", strings.ToUpper(id)))
 		}
@@ -126,6 +132,13 @@ func (p *pair) seenBy(t *testing.T, n *tenant) (all []string) {
 		}
 		body, _, _ := strings.Cut(string(p.ask(t, n, wire{method: http.MethodGet, path: "/backup?limit=200"}).body), `"nextCursor"`)
 		all = append(all, v.Status, v.ID, fmt.Sprint(v.Hold != nil, v.Verifying, v.CancelRequestedAt), body)
+	}
+	for _, id := range n.schedules {
+		for _, path := range []string{"/schedule", "/schedule/" + id, "/schedule/" + id + "/slot"} {
+			a := p.ask(t, n, wire{method: http.MethodGet, path: path})
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			all = append(all, string(a.body))
+		}
 	}
 	return all
 }

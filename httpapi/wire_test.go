@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -119,7 +120,7 @@ func waits(req *http.Request) bool {
 // unsent are those of the marks that the caller doesn't send: to be told what one
 // has said oneself is no leak.
 func unsent(marks []string, req *http.Request, w wire) []string {
-	said := w.path + w.query + strings.Join(w.headers, "") + w.body
+	said := w.host + w.path + w.query + strings.Join(w.headers, "") + w.body
 	if req != nil {
 		said += req.URL.Path
 	}
@@ -201,7 +202,8 @@ func (p *pair) secretsOf(token string) []string {
 	return secret
 }
 
-// valid is a request that the operation answers well, for a backup of this id.
+// valid is a request that the operation answers well, for a backup or schedule of this
+// id.
 func (o op) valid(t testing.TB, id string) wire {
 	t.Helper()
 	path := strings.NewReplacer("{id}", "", "{provider}", "").Replace(o.Path)
@@ -216,11 +218,17 @@ func (o op) valid(t testing.TB, id string) wire {
 	return w
 }
 
+// made counts schedules, for a site has one of a name: each has a new one.
+var made atomic.Int64
+
 // members are those that a body has to have, in JSON.
 func (o op) members() map[string]string {
 	members := make(map[string]string)
 	for _, name := range o.body().Required {
-		members[name] = map[string]string{"userId": `"` + alice + `"`, "siteId": `"s"`}[name]
+		members[name] = map[string]string{"userId": `"` + alice + `"`, "siteId": `"s"`, "cron": `"@yearly"`}[name]
+	}
+	if o.OperationID == "createSchedule" {
+		members["name"] = fmt.Sprintf(`"n%d"`, made.Add(1))
 	}
 	return members
 }
