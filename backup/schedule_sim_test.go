@@ -161,7 +161,7 @@ func (s *simulation) requireAllAccountedFor() (slots int) {
 	for _, id := range s.ids {
 		got, err := s.client.GetSchedule(s.ctx, id)
 		require.NoError(s, err)
-		slots += s.bundle.requireSlots(got, now)
+		slots += s.requireSlots(got, now)
 	}
 	return slots
 }

@@ -137,7 +137,7 @@ func (p *pair) attempt(all map[string]op, w wire, token string, secret []string)
 	}
 	res, body, err := p.exchange(raw, w.method, w.framing == truncated)
 	if errors.Is(err, syscall.ECONNRESET) && (parseErr != nil || w.body != "" && !reads(all, req)) {
-		return 0, nil // closed before all was read, so that the answer may be lost
+		return 0, nil //nolint:nilerr // closed before all was read, so that the answer may be lost
 	}
 	if err == nil {
 		status = res.StatusCode
