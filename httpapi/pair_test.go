@@ -43,6 +43,7 @@ type tenant struct {
 	done, failed, canceled, running string // backups' ids
 
 	schedules []string // ids: one that has started failed, and one that is paused
+	corrupt   string   // a backup of which an object is damaged
 }
 
 // ids are those of the tenant's backups.
