@@ -72,7 +72,7 @@ const erased = " with their history, backups, open ones after they have been can
 	"For whom the credential isn't it answers 403, whether there is anything or not."
 
 func (a *api) registerErase(to huma.API) {
-	failures := []Code{CodeHeld, CodeValidationFailed}
+	failures := []Code{CodeHeld, CodeNotFound, CodeValidationFailed}
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "eraseUser", Method: http.MethodDelete, Path: "/user/{userId}/backup", Tags: []string{tag}, DefaultStatus: http.StatusAccepted,
 		Summary: "Erase all that is a user's", Description: "Of all the user's sites: schedules" + erased,

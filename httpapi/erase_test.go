@@ -87,6 +87,12 @@ func TestErase(t *testing.T) {
 		require.True(t, strings.HasPrefix(o.Key, "o/"), o.Key)
 	}
 
+	// Ids that look like paths are ids, once they are escaped.
+	requireProblem(t, erase(mine, "/user/../backup"), 404, httpapi.CodeNotFound)
+	for _, id := range []string{"%2e%2e", "a%2F%2Fb", "%2Fa"} {
+		require.Equal(t, http.StatusForbidden, erase(mine, "/user/"+id+"/backup").StatusCode, id)
+	}
+
 	p := requireProblem(t, erase(b.as(secrets["site"]), "/user/%00/site/s/backup"), 422, httpapi.CodeValidationFailed)
 	require.Equal(t, "path.userId", p.Errors[0].Location)
 }

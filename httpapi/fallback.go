@@ -11,8 +11,9 @@ import (
 // nothing or no such method.
 func withFallback(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isClean(r.URL.Path) {
-			// The mux would redirect to another path: a bad id is not found.
+		if !isClean(r.URL.EscapedPath()) {
+			// The mux would redirect to another path: a bad id is not found. As for the mux,
+			// an escaped slash or dot is part of an id.
 			notFoundProblem(r).write(w, r)
 			return
 		}

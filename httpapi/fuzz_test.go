@@ -33,19 +33,16 @@ func (p *pair) targets(t testing.TB) map[string]string {
 		s, _ := p.alice.scheduled(t, `{"userId":"`+alice+`","siteId":"s","name":"`+name+`","cron":"@yearly"}`)
 		ids[name] = s.ID
 	}
-	ids[aSchedule] = p.alice.schedules[0]
+	for _, name := range []string{"getSchedule", "listNextSlots", "listScheduleSlots"} {
+		ids[name] = p.alice.schedules[0]
+	}
+	ids["getErasure"] = p.alice.erasures[0]
 	return ids
 }
-
-// aSchedule is the target of operations that change no schedule.
-const aSchedule = "a schedule"
 
 func targetOf(ids map[string]string, o op) string {
 	if id, ok := ids[o.OperationID]; ok {
 		return id
-	}
-	if o.ofSchedule() {
-		return ids[aSchedule]
 	}
 	return ids[""]
 }
@@ -212,8 +209,8 @@ func (p *pair) sendAll(t *testing.T, all map[string]op, o op, id string, request
 }
 
 // FuzzRequest looks for a request of any form that is answered by anything but what
-// the description has. "{id}" in it stands for a backup or schedule of the caller's,
-// "{theirs}" for another tenant's.
+// the description has. "{id}" in it stands for a backup (schedule, erasure) of the
+// caller's, "{theirs}" for another tenant's.
 func FuzzRequest(f *testing.F) {
 	p, all := setupPair(f), allOperations(f)
 	ids := p.targets(f)

@@ -77,12 +77,9 @@ func (o op) needs() []string {
 	return all
 }
 
-// named reports whether the operation is about a backup or schedule that its path
-// names.
+// named reports whether the operation is about something, such as a backup, whose id is
+// in its path.
 func (o op) named() bool { return strings.Contains(o.Path, "{id}") }
-
-// ofSchedule reports whether that is a schedule.
-func (o op) ofSchedule() bool { return strings.HasPrefix(o.Path, "/schedule/{id}") }
 
 // declares reports whether the operation has a parameter that is this header.
 func (o op) declares(header string) bool {

@@ -44,15 +44,19 @@ type tenant struct {
 
 	schedules []string // ids: one that has started failed, and one that is paused
 	corrupt   string   // a backup of which an object is damaged
+	erasures  []string // ids: one that is under way, of a site that there isn't otherwise
 }
 
 // ids are those of the tenant's backups.
 func (n *tenant) ids() []string { return []string{n.done, n.failed, n.canceled, n.running, n.corrupt} }
 
-// idsFor are those of what the operation's path names: schedules or backups.
+// idsFor are those of what the operation's path names: schedules, erasures or backups.
 func (n *tenant) idsFor(o op) []string {
-	if o.ofSchedule() {
+	switch {
+	case strings.HasPrefix(o.Path, "/schedule/"):
 		return n.schedules
+	case strings.HasPrefix(o.Path, "/erasure/"):
+		return n.erasures
 	}
 	return n.ids()
 }
@@ -121,6 +125,10 @@ func (n *tenant) fill(t testing.TB, user string) {
 	}
 	n.done, n.canceled = begin("s"), begin("slow")
 	n.failed = n.schedule(t, user)
+	var erasure string // that no job works on, so that it stays under way
+	require.NoError(t, n.pool.QueryRow(t.Context(), "INSERT INTO "+n.schema+".backup_erasure (id, user_id, site_id, whole_user, requested_at) "+
+		"VALUES (gen_random_uuid(), $1, 'gone', false, now()) RETURNING id::text", user).Scan(&erasure))
+	n.erasures = []string{erasure}
 	n.awaitStatus(t, n.done, "done")
 	n.awaitStatus(t, n.failed, "failed")
 	n.awaits(t, n.canceled, func(v httpapi.Backup) bool { return len(v.Tasks) > 0 })
@@ -160,7 +168,7 @@ func (n *tenant) schedule(t testing.TB, user string) (backupID string) {
 // marksOfBob are what must not be in an answer to alice.
 func (p *pair) marksOfBob() []string {
 	marks := []string{bobMark, p.secrets["bob"], httpapi.HashToken(p.secrets["bob"])}
-	for _, id := range slices.Concat(p.bob.ids(), p.bob.schedules) {
+	for _, id := range slices.Concat(p.bob.ids(), p.bob.schedules, p.bob.erasures) {
 		marks = append(marks, id, strings.ReplaceAll(id, "-", ""))
 	}
 	return marks

@@ -92,3 +92,20 @@ func (p *pair) runsHers(t *testing.T) {
 	require.NotEqual(t, theirs.ID, own.ID)
 	requireProblem(t, p.ask(t, p.alice, wire{method: http.MethodGet, path: "/backup/" + theirs.ID}), 404, httpapi.CodeNotFound)
 }
+
+// erasesHers asks for what is bob's, and for what there isn't, to be erased: alice is told
+// the same of both. What is her own is refused because she holds it.
+func (p *pair) erasesHers(t *testing.T) {
+	t.Helper()
+	erase := func(path string) answer {
+		return p.ask(t, p.alice, wire{method: http.MethodDelete, path: "/user/" + path + "/backup"})
+	}
+	none := erase("bob-none")
+	requireProblem(t, none, 403, httpapi.CodeForbidden)
+	for _, path := range []string{bob, bob + "/site/s", bob + "/site/slow", bob + "/site/none", bob + "/site/gone", "*", "%2a"} {
+		require.Equal(t, told(none), told(erase(path)), path)
+	}
+	for _, path := range []string{alice, alice + "/site/s"} {
+		require.Equal(t, p.alice.done, requireProblem(t, erase(path), 409, httpapi.CodeHeld).BackupID)
+	}
+}

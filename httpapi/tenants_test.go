@@ -15,11 +15,12 @@ import (
 	"github.com/sitebackup/sitebackup/httpapi"
 )
 
-// unnamed are the operations that name no backup or schedule, with what tells that each
-// shows alice nothing of bob's. The others are tested alike, by the id.
+// unnamed are the operations whose path has no id, with what tells that each shows alice
+// nothing of bob's. The others are tested alike, by the id.
 var unnamed = map[string]func(*pair, *testing.T){
 	"listBackups": (*pair).listsHers, "startBackup": (*pair).startsHers, "listProviders": func(p *pair, t *testing.T) { p.ask(t, p.alice, wire{method: "GET", path: "/provider"}) },
 	"createSchedule": (*pair).schedulesHers, "listSchedules": (*pair).listsHerSchedules, "planRetention": (*pair).plansHers,
+	"eraseUser": (*pair).erasesHers, "eraseSite": (*pair).erasesHers,
 }
 
 // ask sends a request as one of the tenants. Nothing of bob's may be in an answer to

@@ -202,13 +202,15 @@ func (p *pair) secretsOf(token string) []string {
 	return secret
 }
 
-// valid is a request that the operation answers well, for a backup or schedule of this
-// id.
+// erasable is a user whom alice's credential is for, too, and who has nothing.
+const erasable = "ali-gone"
+
+// valid is a request that the operation answers well, for what has this id.
 func (o op) valid(t testing.TB, id string) wire {
 	t.Helper()
-	path := strings.NewReplacer("{id}", "", "{provider}", "").Replace(o.Path)
+	path := strings.NewReplacer("{id}", "", "{provider}", "", "{userId}", "", "{siteId}", "").Replace(o.Path)
 	require.NotContains(t, path, "{", "no value is known for a parameter of the path: add one")
-	w := wire{method: o.Method, path: strings.NewReplacer("{id}", id, "{provider}", "site").Replace(o.Path)}
+	w := wire{method: o.Method, path: strings.NewReplacer("{id}", id, "{provider}", "site", "{userId}", erasable, "{siteId}", "s").Replace(o.Path)}
 	for _, param := range o.Parameters {
 		require.False(t, param.Required && param.In != "path", "%s: no value is known for %s: add one", o.OperationID, param.Name)
 	}
