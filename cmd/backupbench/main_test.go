@@ -120,14 +120,14 @@ func TestTargets(t *testing.T) {
 		got[target.what] = verdict{target.value, target.met(), target.gated}
 	}
 	require.Equal(t, map[string]verdict{
-		"CPU of engine / (unhashed + SHA-256), HTTP, 1 GiB":      {1, true, true},
-		"CPU of task / (unhashed + SHA-256), HTTP, 1 GiB":        {1.5, false, true},
-		"CPU of engine's process / rclone's, HTTP, 1 GiB":        {0.25, true, true},
-		"CPU of task's process / rclone's, HTTP, 1 GiB":          {0.375, true, true},
-		"time of engine's process / rclone's, HTTP, 1 GiB":       {0.25, true, false},
-		"time of task / rclone's without its start, HTTP, 1 GiB": {0.375, true, false},
-		"memory of engine's process, HTTP, 1 GiB":                {81, false, true},
-		"memory of task's process, HTTP, 1 GiB":                  {80, true, true},
+		"CPU of engine / (unhashed + SHA-256), HTTP, 1 GiB": {1, true, true},
+		"CPU of task / (unhashed + SHA-256), HTTP, 1 GiB":   {1.5, false, true},
+		"CPU of engine's process / rclone's, HTTP, 1 GiB":   {0.25, true, true},
+		"CPU of task / rclone's, HTTP, 1 GiB":               {0.375, true, true},
+		"time of engine's process / rclone's, HTTP, 1 GiB":  {0.25, true, false},
+		"time of task / rclone's, HTTP, 1 GiB":              {0.375, true, false},
+		"memory of engine's process, HTTP, 1 GiB":           {81, false, true},
+		"memory of task's process, HTTP, 1 GiB":             {80, true, true},
 	}, got)
 }
 

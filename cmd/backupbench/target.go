@@ -51,13 +51,12 @@ func (c *runCmd) ratios(r *results, size size, network network) []target {
 		compare("CPU of engine / (unhashed + SHA-256)", of(kindEngine, cpu), unhashed+sha, engineRatio, true)
 		compare("CPU of task / (unhashed + SHA-256)", of(kindTask, cpu), unhashed+sha, taskRatio, true)
 	}
-	for _, k := range []kind{kindEngine, kindTask} {
-		compare(fmt.Sprintf("CPU of %s's process / rclone's", k), of(k, processCPUOf), of(kindRclone, processCPUOf), rcloneCPURatio, true)
-	}
-	// A worker stands there and waits for tasks: its start is no part of one, and neither is how late
-	// River tells of a job's end.
+	// rclone's are those of its command. A worker stands there and waits for tasks: what its process
+	// takes to start and to end is no part of one, and neither is how late River tells of a job's end.
+	compare("CPU of engine's process / rclone's", of(kindEngine, processCPUOf), of(kindRclone, processCPUOf), rcloneCPURatio, true)
+	compare("CPU of task / rclone's", of(kindTask, cpu), of(kindRclone, processCPUOf), rcloneCPURatio, true)
 	compare("time of engine's process / rclone's", of(kindEngine, processWallOf), of(kindRclone, processWallOf), rcloneWallRatio, false)
-	compare("time of task / rclone's without its start", of(kindTask, wall), of(kindRclone, wall), rcloneWallRatio, false)
+	compare("time of task / rclone's", of(kindTask, wall), of(kindRclone, processWallOf), rcloneWallRatio, false)
 	return all
 }
 
