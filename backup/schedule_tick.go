@@ -121,8 +121,9 @@ func (c *Client) lockDue(ctx context.Context, tx pgx.Tx, now time.Time, limit in
 	return all, more, nil
 }
 
+// openQuery asks for a count, since EXISTS may be planned as a look through all open backups.
 const openQuery = `SELECT i.n,
-		EXISTS (SELECT FROM {{schema}}.backup b WHERE b.schedule_id = i.id AND b.state IN ('pending', 'running', 'sealing')),
+		(SELECT count(*) FROM (SELECT FROM {{schema}}.backup b WHERE b.schedule_id = i.id AND b.state IN ('pending', 'running', 'sealing') LIMIT 1) b) > 0,
 		(SELECT count(*) FROM (SELECT FROM {{schema}}.backup o WHERE o.user_id = i.user_id AND o.state IN ('pending', 'running', 'sealing') LIMIT 16) o)
 	FROM unnest(@ids::uuid[], @users::text[]) WITH ORDINALITY AS i (id, user_id, n)`
 
