@@ -102,6 +102,11 @@ func TestSchedulePlans(t *testing.T) {
 	conn, err := b.pool.Acquire(b.ctx)
 	require.NoError(t, err)
 	defer conn.Release()
+	if !envtest.Soak() {
+		// What small tables are planned with depends on when they were last counted.
+		_, err = conn.Exec(b.ctx, "SET enable_seqscan = off")
+		require.NoError(t, err)
+	}
 	ids := "{" + uuid.NewString() + "}"
 	args := pgx.NamedArgs{
 		"now": caseDay.Add(20 * time.Second), "until": caseDay, "limit": 500, "ids": ids, "overdue": caseDay, "most": 10_000, "look": 1000, "back": 10_000, "known": "{db,site}", "users": "{u1}",
