@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -42,6 +43,15 @@ func TestKilledCommit(t *testing.T) {
 		seen += verifyAll(t, s)
 	}
 	require.NotZero(t, seen, "no object was ever in view")
+
+	// What they have left goes in a week.
+	later := open(t, dir)
+	fileblob.SetNow(later, func() time.Time { return time.Now().AddDate(0, 0, 8) })
+	require.NoError(t, later.Check(t.Context()))
+	require.Len(t, sidecars(t, dir), verifyAll(t, s), "each sidecar has its object")
+	left, err := os.ReadDir(filepath.Join(dir, ".staging"))
+	require.NoError(t, err)
+	require.Empty(t, left)
 
 	// Every key can still be used.
 	for i := range crashKeys {
@@ -161,6 +171,76 @@ func TestSidecarWithoutObject(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, "a")))
 	require.NoError(t, s.Delete(t.Context(), "a"))
 	require.Empty(t, sidecars(t, dir))
+}
+
+// Sidecars that a commit or a delete has left, when its process died, go in a week; those
+// that have an object stay.
+func TestSidecarsExpire(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		key  string
+		mark func(s *fileblob.Store, dir string) // what else the process has left
+	}{
+		"commit": {"u/s/1", func(s *fileblob.Store, _ string) { stage(t, s, "u/s/1", "x") }},
+		"delete": {"u/s/2", func(_ *fileblob.Store, dir string) {
+			require.NoError(t, os.Mkdir(filepath.Join(dir, ".staging", fileblob.HashOf("u/s/2")+".deleting"), 0o700))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s := open(t, dir)
+			put(t, s, c.key, "gone")
+			put(t, s, "u/s/stays", "here")
+			stage(t, s, "u/s/stays", "left over")
+			require.NoError(t, os.Remove(filepath.Join(dir, filepath.FromSlash(c.key))))
+			c.mark(s, dir)
+			require.NoError(t, s.Check(t.Context()))
+			require.Len(t, sidecars(t, dir), 2, "not yet")
+			fileblob.SetNow(s, func() time.Time { return time.Now().AddDate(0, 0, 8) })
+			require.NoError(t, s.Check(t.Context()))
+			require.Len(t, sidecars(t, dir), 1)
+			obj, err := s.Stat(t.Context(), "u/s/stays")
+			require.NoError(t, err)
+			require.NotEmpty(t, obj.Metadata)
+			left, err := os.ReadDir(filepath.Join(dir, ".staging"))
+			require.NoError(t, err)
+			require.Empty(t, left)
+		})
+	}
+}
+
+// To give an upload up leaves nothing of it, and nothing of an object is lost by it.
+func TestAbortDropsSidecar(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(t, s, "a", "first")
+	require.NoError(t, s.Abort(t.Context(), "a"))
+	obj, err := s.Stat(t.Context(), "a")
+	require.NoError(t, err)
+	require.NotEmpty(t, obj.Metadata)
+	require.NoError(t, os.Remove(filepath.Join(dir, "a")))
+	require.NoError(t, s.Abort(t.Context(), "a"))
+	require.Empty(t, sidecars(t, dir))
+}
+
+// A process that dies in the middle of a delete has said before which object it is of.
+func TestDeleteIsMarked(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(t, s, "a", "x")
+	shard := filepath.Join(dir, ".meta", fileblob.HashOf("a")[:2])
+	side := filepath.Join(shard, fileblob.HashOf("a"))
+	require.NoError(t, os.Remove(side))
+	require.NoError(t, os.MkdirAll(filepath.Join(side, "in the way"), 0o700)) // what ends the delete in its middle
+	require.Error(t, s.Delete(t.Context(), "a"))
+	require.NoFileExists(t, filepath.Join(dir, "a"))
+	require.DirExists(t, filepath.Join(dir, ".staging", fileblob.HashOf("a")+".deleting"))
+	require.NoError(t, os.RemoveAll(side))
+	require.NoError(t, s.Delete(t.Context(), "a"))
+	require.NoDirExists(t, filepath.Join(dir, ".staging", fileblob.HashOf("a")+".deleting"))
 }
 
 // A process died between the object and the end of its commit: the parts are

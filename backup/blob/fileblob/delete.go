@@ -28,9 +28,13 @@ func (s *Store) delete(ctx context.Context, key string) error {
 		return err
 	}
 	defer unlock()
+	mark := stagingOf(key) + deleting
 	_, err = s.statObject(key)
 	switch {
 	case err == nil:
+		// Who dies between the two leaves a sidecar that no list shows: sweep finds it by
+		// this. Where the disk is full it can't be made, and the object goes all the same.
+		_ = s.mkdirAll(mark)
 		// The file must be gone for good before its sidecar is: a power failure
 		// must not bring back the one without the other.
 		if err = s.root.Remove(key); err == nil {
@@ -45,6 +49,7 @@ func (s *Store) delete(ctx context.Context, key string) error {
 	if err := s.root.Remove(sidecarOf(key)); err != nil && !missing(err) {
 		return err
 	}
+	_ = s.root.Remove(mark) // else it is swept one day
 	s.prune(path.Dir(key))
 	return nil
 }

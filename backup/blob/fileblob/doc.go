@@ -10,6 +10,7 @@
 //	a/b                         the object a/b
 //	.staging/<hash of key>/     parts staged for a key, one file each; and
 //	                            temporary files
+//	.staging/<hash>.deleting/   there while the object of the key is deleted
 //	.meta/<2 digits>/<hash>     the sidecar of a key: content type, metadata, parts
 //	.meta/<2 digits>/lock       taken while objects of that shard come and go
 //
@@ -21,7 +22,8 @@
 // to its name, which fails when there is one already. Both are synced before the
 // next step. So an object in view has its own sidecar; a crash in between leaves
 // a sidecar without an object, which counts for nothing and is replaced by the
-// next commit.
+// next commit. So does one in the middle of a delete. What is in .staging is swept when
+// it is a week old, and such a sidecar, which has the key in it, goes with it.
 //
 // # What it doesn't do
 //

@@ -73,18 +73,28 @@ func (s *Store) openSidecar(key string) (*sidecar, error) {
 }
 
 func (c *sidecar) readHeader(key string) error {
-	line, err := bufio.NewReader(io.LimitReader(c.file, maxHeader+1)).ReadBytes('\n')
+	h, length, err := decodeHeader(c.file)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(line, &c.header); err != nil {
-		return err
-	}
-	if c.Key != key {
+	if c.header = *h; c.Key != key {
 		return fmt.Errorf("it belongs to %q", c.Key)
 	}
-	_, err = c.file.Seek(int64(len(line)), io.SeekStart)
+	_, err = c.file.Seek(length, io.SeekStart)
 	return err
+}
+
+// decodeHeader reads the first line, which has length bytes.
+func decodeHeader(r io.Reader) (h *header, length int64, err error) {
+	line, err := bufio.NewReader(io.LimitReader(r, maxHeader+1)).ReadBytes('\n')
+	if err != nil {
+		return nil, 0, err
+	}
+	h = new(header)
+	if err := json.Unmarshal(line, h); err != nil {
+		return nil, 0, err
+	}
+	return h, int64(len(line)), nil
 }
 
 // readParts reads the list of parts.

@@ -98,9 +98,13 @@ func (s *Store) stagedParts(ctx context.Context, key string) ([]blob.Part, error
 	return parts, nil
 }
 
-// Abort removes all parts of the key.
+// Abort removes all parts of the key, and the sidecar that a commit of it has left
+// without an object.
 func (s *Store) Abort(ctx context.Context, key string) error {
 	err := begin(ctx, key)
+	if err == nil {
+		err = s.dropSidecar(ctx, hashOf(key))
+	}
 	if err == nil {
 		err = s.root.RemoveAll(stagingOf(key))
 	}

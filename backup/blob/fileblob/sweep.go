@@ -2,9 +2,13 @@ package fileblob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
+	"strings"
 	"time"
+
+	"github.com/sitebackup/sitebackup/backup/blob"
 )
 
 const (
@@ -12,6 +16,10 @@ const (
 	stagedFor = 7 * 24 * time.Hour
 
 	sweepEvery = time.Hour
+
+	// deleting ends the name of what in .staging marks a key whose object is being
+	// deleted.
+	deleting = ".deleting"
 )
 
 // sweepNowAndThen sweeps if it is time. No part is refused because others can't
@@ -29,7 +37,9 @@ func (s *Store) sweepNowAndThen(ctx context.Context) {
 	}
 }
 
-// sweep removes the parts of uploads that were given up.
+// sweep removes the parts of uploads that were given up, and the sidecars of commits and
+// deletes that were broken off. It looks at no other sidecars: these two leave the
+// hash of their key in .staging.
 func (s *Store) sweep(ctx context.Context) error {
 	now := s.now()
 	entries, err := s.readDir(stagingDir)
@@ -46,6 +56,9 @@ func (s *Store) sweep(ctx context.Context) error {
 		if missing(err) || err == nil && now.Sub(info.ModTime()) < stagedFor {
 			continue
 		}
+		if err == nil { // the sidecar first: nothing else tells of it
+			err = s.dropSidecar(ctx, strings.TrimSuffix(e.Name(), deleting))
+		}
 		if err == nil {
 			err = s.root.RemoveAll(path.Join(stagingDir, e.Name()))
 		}
@@ -54,4 +67,46 @@ func (s *Store) sweep(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// dropSidecar removes the sidecar of the key with that hash if there is no object. It has
+// the key in it, which names somebody.
+func (s *Store) dropSidecar(ctx context.Context, hash string) error {
+	if len(hash) != len(hashOf("")) {
+		return nil // a temporary file
+	}
+	name := path.Join(metaDir, hash[:2], hash)
+	key, err := s.keyOf(name)
+	if err != nil || hashOf(key) != hash {
+		return err
+	}
+	unlock, err := s.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := s.statObject(key); !errors.Is(err, blob.ErrNotFound) {
+		return err
+	}
+	if err := s.root.Remove(name); err != nil && !missing(err) {
+		return err
+	}
+	return nil
+}
+
+// keyOf reads whose sidecar it is; nobody's, if it isn't there or isn't one.
+func (s *Store) keyOf(name string) (key string, err error) {
+	f, err := s.root.Open(name)
+	if missing(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() // it was only read
+	h, _, err := decodeHeader(f)
+	if err != nil {
+		return "", nil //nolint:nilerr // it was put there by hand
+	}
+	return h.Key, nil
 }
