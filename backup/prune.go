@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,7 +91,8 @@ const (
 
 // Prune removes what Config.Keep doesn't keep any more, and idempotency keys that have
 // expired: up to limit rows of each kind, each kind in a transaction of its own. More
-// says that there is more. Many processes may call it at once.
+// says that there is more. An error with one kind doesn't keep the others from being
+// pruned. Many processes may call it at once.
 func (l *Ledger) Prune(ctx context.Context, limit int) (done Pruned, more bool, err error) {
 	if l.c.cfg.Pool == nil {
 		return done, false, errNoPool
@@ -99,6 +101,7 @@ func (l *Ledger) Prune(ctx context.Context, limit int) (done Pruned, more bool, 
 	if err != nil {
 		return done, false, err
 	}
+	var errs []error
 	for _, kind := range []struct {
 		count *int
 		keep  time.Duration
@@ -115,11 +118,12 @@ func (l *Ledger) Prune(ctx context.Context, limit int) (done Pruned, more bool, 
 		}
 		n, again, err := kind.prune(ctx, now.Add(-kind.keep), limit)
 		if err != nil {
-			return done, false, fmt.Errorf("prune: %w", err)
+			errs = append(errs, fmt.Errorf("prune: %w", err))
+			continue
 		}
 		*kind.count, more = n, more || again
 	}
-	return done, more, nil
+	return done, more, errors.Join(errs...)
 }
 
 // pruneDetails takes backups that nobody else has locked, and whose details are no more

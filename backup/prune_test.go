@@ -179,6 +179,21 @@ func TestPruneRuns(t *testing.T) {
 	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup_schedule_run} WHERE reason = 'overlap'"))
 }
 
+// What fails with one kind of rows doesn't keep the others.
+func TestPruneGoesOn(t *testing.T) {
+	b, by := ahead(t)
+	b.sealed()
+	_, err := b.client.Start(b.ctx, backup.StartParams{UserID: userID, SiteID: siteID, IdempotencyScope: "me", IdempotencyKey: "k"})
+	require.NoError(t, err)
+	*by = 31 * day
+	b.exec("ALTER TABLE {backup_part} RENAME TO away")
+	done, _, err := b.ledger.Prune(b.ctx, 1000)
+	require.ErrorContains(t, err, "prune: remove details")
+	require.Equal(t, backup.Pruned{Keys: 1}, done)
+	b.exec("ALTER TABLE {away} RENAME TO backup_part")
+	require.Equal(t, backup.Pruned{Backups: 1}, b.prune())
+}
+
 // What is to be kept for ever is, and too little is refused.
 func TestKeep(t *testing.T) {
 	b, by := ahead(t, func(c *backup.Config) { c.Keep.Details = backup.Forever })

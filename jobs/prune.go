@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -31,18 +32,16 @@ func (p *pruneWorker) Timeout(*river.Job[backup.PruneArgs]) time.Duration {
 	return pruneFor + time.Minute
 }
 
-// Work prunes until nothing is left, or for long enough.
+// Work prunes until nothing is left, or for long enough. What one kind of rows fails with
+// is told when the others are done.
 func (p *pruneWorker) Work(ctx context.Context, _ *river.Job[backup.PruneArgs]) error {
 	var sum backup.Pruned
 	for until := now().Add(pruneFor); ; {
 		done, more, err := p.w.ledger.Prune(ctx, pruneLimit)
 		sum.Add(done)
-		if err != nil {
-			return err
-		}
 		p.w.passed("prune")
-		if !more || now().After(until) {
-			return river.RecordOutput(ctx, sum)
+		if !more || ctx.Err() != nil || now().After(until) {
+			return errors.Join(err, river.RecordOutput(ctx, sum))
 		}
 	}
 }
