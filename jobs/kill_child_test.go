@@ -45,6 +45,7 @@ type child struct {
 	DieAfter  string            // the step behind which it kills itself
 	StopFor   string            // the step behind which it stops itself, once, with SIGSTOP
 	StopAt    int64             // the round trip behind which it does, counted from 1
+	StopIn    string            // the first part of an object whose key has this text, on its way to the store: it stops itself there, once
 	StopBy    string            // a text in a statement of it, instead of its number, that found or changed rows
 	Tells     bool              // it says what it has passed
 	Idle      string            // River's idle_in_transaction_session_timeout
@@ -162,6 +163,14 @@ func (c *child) pool(ctx context.Context, name string) (*pgxpool.Pool, error) {
 }
 
 func (c *child) store() (blob.Store, error) {
+	store, err := c.plainStore()
+	if err != nil || c.StopIn == "" {
+		return store, err
+	}
+	return &underway{store, c}, nil
+}
+
+func (c *child) plainStore() (blob.Store, error) {
 	if c.Container == "" {
 		return fileblob.New(c.Dir, nil)
 	}
@@ -170,6 +179,24 @@ func (c *child) store() (blob.Store, error) {
 		return nil, err
 	}
 	return azureblob.New(client, nil)
+}
+
+// underway is a store whose requests, once they are on their way, arrive, whatever becomes
+// of those who sent them.
+type underway struct {
+	blob.Store
+	c *child
+}
+
+func (u *underway) StagePart(ctx context.Context, key string, part blob.Part, data []byte) error {
+	if strings.Contains(key, u.c.StopIn) {
+		u.c.stop("a request")
+	}
+	return u.Store.StagePart(context.WithoutCancel(ctx), key, part, data)
+}
+
+func (u *underway) Commit(ctx context.Context, key string, parts []blob.Part, info blob.Info) error {
+	return u.Store.Commit(context.WithoutCancel(ctx), key, parts, info)
 }
 
 func (c *child) workers() *Config {

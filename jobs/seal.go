@@ -44,6 +44,19 @@ func (s *sealWorker) seal(ctx context.Context, work *backup.StepWork) error {
 		return inLedger(err)
 	}
 	s.w.passed("manifest")
+	if err := s.write(ctx, work, data, key); err != nil {
+		s.w.withdraw(ctx, err, work.BackupID, key)
+		return err
+	}
+	out := sealOutput{Manifest: key, Objects: len(work.Backup.Tasks)}
+	for _, t := range work.Backup.Tasks {
+		out.Bytes += t.Size
+	}
+	return river.RecordOutput(ctx, out)
+}
+
+// write writes the manifest, and makes the backup done.
+func (s *sealWorker) write(ctx context.Context, work *backup.StepWork, data []byte, key string) error {
 	confirm := func(ctx context.Context) error { return inLedger(s.w.ledger.Confirm(ctx, work.Lease)) }
 	if err := blob.Put(ctx, s.w.store, key, data, backup.ManifestContentType, confirm); err != nil {
 		if failed := new(ledgerError); errors.As(err, &failed) {
@@ -58,12 +71,5 @@ func (s *sealWorker) seal(ctx context.Context, work *backup.StepWork) error {
 		return storeFailed(fmt.Errorf("write manifest: %w", err))
 	}
 	s.w.passed("seal")
-	if err := s.w.ledger.FinishSeal(ctx, work.Lease); err != nil {
-		return inLedger(err)
-	}
-	out := sealOutput{Manifest: key, Objects: len(work.Backup.Tasks)}
-	for _, t := range work.Backup.Tasks {
-		out.Bytes += t.Size
-	}
-	return river.RecordOutput(ctx, out)
+	return inLedger(s.w.ledger.FinishSeal(ctx, work.Lease))
 }

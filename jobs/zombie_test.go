@@ -227,6 +227,29 @@ func TestZombieOfDeletedBackup(t *testing.T) {
 	}
 }
 
+// All that is the user's is erased while the zombie sleeps, a manifest already on its
+// way to the store. When it goes on nobody else knows the place any more: it takes back
+// what it wrote itself.
+func TestZombieOfErasedUser(t *testing.T) {
+	for i, p := range places() {
+		for n := range envtest.Count([]int{1, 1}[i], []int{50, 10}[i]) {
+			t.Run(fmt.Sprint(p.name, n), func(t *testing.T) {
+				z := newZombie(t, p, &child{StopIn: "/manifest"})
+				z.isStopped()
+				z.work()
+				z.taken()
+				e, err := z.client.Erase(z.ctx, backup.EraseParams{UserID: userID})
+				require.NoError(t, err)
+				require.EqualValues(t, 1, z.requireErased(e.ID).Backups)
+				z.requireUnnamed(userID, z.id)
+				z.continues()
+				require.Empty(t, z.keys())
+				z.requireUnnamed(userID, z.id)
+			})
+		}
+	}
+}
+
 // deleted deletes all there is of the backup.
 func (z *zombie) deleted() {
 	z.Helper()
