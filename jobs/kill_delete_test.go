@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"encoding/json"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +21,24 @@ const (
 	killedBatch = 8
 	killedSteps = killedBatch * 7
 )
+
+// requireManifestsWhole checks that no manifest in the store points at an object that is
+// gone.
+func (b *bundle) requireManifestsWhole() {
+	b.Helper()
+	keys := b.keys()
+	for _, key := range keys {
+		if !strings.HasSuffix(key, "/manifest.json") {
+			continue
+		}
+		var m backup.Manifest
+		require.NoError(b, json.Unmarshal(b.read(key), &m))
+		require.NotEmpty(b, m.Objects)
+		for _, o := range m.Objects {
+			require.Contains(b, keys, o.Key, "an object of %s", key)
+		}
+	}
+}
 
 // Processes that delete what retention has chosen, many backups at once, are killed at
 // random points. After a last one that isn't, store and table agree exactly.
@@ -68,6 +88,7 @@ func TestKilledDeleting(t *testing.T) {
 				return false
 			}
 		})
+		b.requireManifestsWhole()
 		require.Equal(t, syscall.SIGKILL, p.ProcessState.Sys().(syscall.WaitStatus).Signal())
 		if n := b.count("SELECT count(*) FROM {backup} WHERE state = 'deleting'"); n > 0 {
 			t.Logf("killed %s behind step %d: %d were deleting", c.DieIn, c.DieAt, n)
