@@ -16,7 +16,7 @@ type ErasureWork struct {
 	ErasureID string
 	Age       time.Duration
 	Prefix    string   // of its objects, with a slash at the end
-	Batch     []string // objects that are counted, and that an earlier run may not have removed
+	Batch     []string // objects that are counted, and may not have been removed yet; its run takes out what it removes
 
 	p     EraseParams
 	token uuid.UUID
@@ -196,7 +196,11 @@ func (l *Ledger) CountErased(ctx context.Context, w *ErasureWork, keys []string,
 	tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_erasure SET batch = @keys, objects = objects + cardinality(@keys::text[]), bytes = bytes + @bytes
 		WHERE id = @id AND run_token = @token AND finished_at IS NULL`),
 		named{"id": w.ErasureID, "token": w.token, "keys": keys, "bytes": bytes})
-	return oneRow(tag.RowsAffected(), err, "count objects")
+	if err := oneRow(tag.RowsAffected(), err, "count objects"); err != nil {
+		return err
+	}
+	w.Batch = keys
+	return nil
 }
 
 // EraseJobs removes up to limit River jobs of ours that name the tenant and don't run,
@@ -247,14 +251,16 @@ func (l *Ledger) FinishErasure(ctx context.Context, w *ErasureWork) (finished bo
 	return finished, nil
 }
 
-// NoteErasureError records what holds an erasure up; nil: nothing does any more.
+// NoteErasureError records what holds an erasure up, nil: nothing does any more; and what
+// is left of its batch.
 func (l *Ledger) NoteErasureError(ctx context.Context, w *ErasureWork, cause error) error {
 	text := ""
 	if cause != nil {
 		text = oneLine(cause.Error())
 	}
-	tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_erasure SET error = nullif(@error, '') WHERE id = @id AND run_token = @token AND finished_at IS NULL`),
-		named{"id": w.ErasureID, "token": w.token, "error": text})
+	tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_erasure SET error = nullif(@error, ''), batch = nullif(@batch::text[], '{}')
+		WHERE id = @id AND run_token = @token AND finished_at IS NULL`),
+		named{"id": w.ErasureID, "token": w.token, "error": text, "batch": w.Batch})
 	return oneRow(tag.RowsAffected(), err, "note error")
 }
 

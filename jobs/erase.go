@@ -77,6 +77,9 @@ func (e *eraseWorker) Work(ctx context.Context, job *river.Job[backup.EraseArgs]
 	err = e.w.guarded(ctx, func() error { return run.erase(ctx) })
 	switch {
 	case ctx.Err() != nil:
+		bg, cancel := detached(ctx)
+		defer cancel()
+		_ = e.w.ledger.NoteErasureError(bg, work, nil) // and what is left of the batch, if that can be written
 		return fmt.Errorf("handed over: %w", ctx.Err())
 	case errors.Is(err, backup.ErrLeaseLost): // a later run has it
 		return river.JobSnooze(maxEraseWait)
@@ -120,7 +123,7 @@ func (r *erasureRun) late() bool {
 }
 
 func (r *erasureRun) erase(ctx context.Context) error {
-	for _, step := range []func(context.Context) (done bool, err error){r.rows, r.lastBatch, r.objects, r.jobs} {
+	for _, step := range []func(context.Context) (done bool, err error){r.rows, r.batch, r.objects, r.jobs} {
 		if done, err := step(ctx); err != nil || !done {
 			return err
 		}
@@ -145,9 +148,21 @@ func (r *erasureRun) rows(ctx context.Context) (done bool, err error) {
 	}
 }
 
-// lastBatch removes what an earlier run had counted and may have left.
-func (r *erasureRun) lastBatch(ctx context.Context) (done bool, err error) {
-	return true, r.remove(ctx, r.work.Batch)
+// batch removes what was counted, by an earlier run or by this one. What is left over
+// when the store fails or time is up is stored with the error: a run that began with
+// the whole batch again might never come to its end.
+func (r *erasureRun) batch(ctx context.Context) (done bool, err error) {
+	for len(r.work.Batch) > 0 {
+		if r.late() {
+			return false, nil
+		}
+		if err := r.w.store.Delete(ctx, r.work.Batch[0]); err != nil {
+			return false, fmt.Errorf("delete object: %w", err)
+		}
+		r.work.Batch = r.work.Batch[1:]
+		r.w.passed("erase one object")
+	}
+	return true, nil
 }
 
 // objects removes what no row tells of.
@@ -164,21 +179,11 @@ func (r *erasureRun) objects(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 		r.w.passed("erase batch")
-		if err := r.remove(ctx, keys); err != nil {
+		if done, err := r.batch(ctx); err != nil || !done {
 			return false, err
 		}
 	}
 	return false, nil
-}
-
-func (r *erasureRun) remove(ctx context.Context, keys []string) error {
-	for _, key := range keys {
-		if err := r.w.store.Delete(ctx, key); err != nil {
-			return fmt.Errorf("delete object: %w", err)
-		}
-		r.w.passed("erase one object")
-	}
-	return nil
 }
 
 // orphans are up to eraseLimit objects whose backups have no row. The store is asked

@@ -249,6 +249,43 @@ func TestEraseIsNotLost(t *testing.T) {
 	require.NotContains(t, string(data), "somebody")
 }
 
+// A store that lets a few objects go at a time, and then fails, is asked for each of them
+// until it is gone, and not for the first ones of a batch again and again.
+func TestEraseBatchGoesOn(t *testing.T) {
+	var rec *recorder
+	var b *bundle
+	left := 0
+	b = setup(t, tinySetup(func(t *testing.T) blob.Store {
+		rec = &recorder{Store: fileStore(t), fail: func(key string) error {
+			if left--; left < 0 {
+				return busyError(key)
+			}
+			return nil
+		}}
+		return rec
+	}))
+	const objects = 7
+	for range objects {
+		b.put("somebody/s/"+uuid.NewString()+"/site/"+uuid.NewString(), true)
+	}
+	e, err := b.client.Erase(b.ctx, backup.EraseParams{UserID: "somebody"})
+	require.NoError(t, err)
+	for runs := 0; len(b.keys()) > 0; runs++ {
+		require.Less(t, runs, objects, "each run comes further")
+		left = 2
+		b.exec("UPDATE {river_job} SET state = 'available', scheduled_at = now() WHERE kind = 'backup_erase' AND state = 'scheduled'")
+		stop := b.work()
+		b.eventually("a run to end", 20*time.Second, func() bool {
+			return b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup_erase' AND state IN ('scheduled', 'completed')") == 1
+		})
+		stop()
+	}
+	b.exec("UPDATE {river_job} SET state = 'available', scheduled_at = now() WHERE kind = 'backup_erase' AND state = 'scheduled'")
+	b.work()
+	require.EqualValues(t, objects, b.requireErased(e.ID).Objects)
+	require.Len(t, rec.deleted, objects, "each once")
+}
+
 type busyError string
 
 func (e busyError) Error() string { return "busy with " + string(e) }
