@@ -194,6 +194,28 @@ func TestPruneGoesOn(t *testing.T) {
 	require.Equal(t, backup.Pruned{Backups: 1}, b.prune())
 }
 
+// What is to be pruned is found by indexes, among many rows that are not.
+func TestPruneByIndexes(t *testing.T) {
+	b := setup(t)
+	id := b.start().ID
+	s := b.schedule("s", nil)
+	for _, statement := range []string{
+		`INSERT INTO {backup} (id, user_id, site_id, state, created_at, finished_at) SELECT gen_random_uuid(), 'u', 's', 'failed', at, at FROM (SELECT now() - n * interval '1 minute' AS at FROM generate_series(1, 10000) n) x`,
+		`INSERT INTO {backup_key} (caller, key, request, backup_id, expires_at) SELECT 'c', n::text, '', '` + id + `', now() + n * interval '1 minute' FROM generate_series(1, 10000) n`,
+		`INSERT INTO {backup_schedule_run} (schedule_id, slot, last_slot, status, backup_id, at) SELECT '` + s + `', at, at, 'started', gen_random_uuid(), at FROM (SELECT now() - n * interval '1 minute' AS at FROM generate_series(1, 10000) n) x`,
+		`INSERT INTO {backup_schedule_event} (schedule_id, seq, name, data, created_at, deliver_at) SELECT '` + s + `', n, 'ScheduleStale', jsonb_build_object(), at, at FROM (SELECT n, now() - n * interval '1 minute' AS at FROM generate_series(1, 10000) n) x`,
+		`ANALYZE {backup}`, `ANALYZE {backup_key}`, `ANALYZE {backup_schedule_run}`, `ANALYZE {backup_schedule_event}`,
+	} {
+		b.exec(statement)
+	}
+	require.Equal(t, backup.Pruned{}, b.prune())
+	for _, index := range []string{"backup_unpruned", "backup_key_expires", "backup_schedule_run_at", "backup_schedule_event_at"} {
+		eventually(t, func() bool { // statistics take a second
+			return b.count("SELECT idx_scan FROM pg_stat_user_indexes WHERE schemaname = $1 AND indexrelname = $2", b.schema, index) > 0
+		})
+	}
+}
+
 // What is to be kept for ever is, and too little is refused.
 func TestKeep(t *testing.T) {
 	b, by := ahead(t, func(c *backup.Config) { c.Keep.Details = backup.Forever })

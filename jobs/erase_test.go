@@ -249,6 +249,51 @@ func TestEraseIsNotLost(t *testing.T) {
 	require.NotContains(t, string(data), "somebody")
 }
 
+// What a row tells of is no orphan: a process of the release before this one may have
+// started a backup meanwhile, and its row is deleted in turn, with its objects.
+func TestEraseSparesWhatHasRows(t *testing.T) {
+	b := setup(t, tinySetup(nil))
+	stop := b.work()
+	id := b.start()
+	b.requireCopy(b.wait(id))
+	stop()
+	stray := userID + "/" + siteID + "/" + uuid.NewString() + "/manifest.json"
+	b.put(stray, true)
+	e, err := b.client.Erase(b.ctx, backup.EraseParams{UserID: userID})
+	require.NoError(t, err)
+	_, w := b.riverClient()
+	job := b.count("SELECT river_job_id FROM {backup_erasure}")
+	work, err := w.ledger.BeginErasure(b.ctx, e.ID, int64(job))
+	require.NoError(t, err)
+	r := &erasureRun{w: w, work: work, until: now().Add(time.Minute)}
+	done, err := r.objects(b.ctx)
+	require.NoError(t, err)
+	require.True(t, done)
+	require.NotContains(t, b.keys(), stray)
+	require.Len(t, b.keys(), 3)
+	finished, err := w.ledger.FinishErasure(b.ctx, work)
+	require.NoError(t, err)
+	require.False(t, finished, "a backup is left")
+	b.exec("DELETE FROM {backup}")
+	b.putScheduleRow(userID)
+	finished, err = w.ledger.FinishErasure(b.ctx, work)
+	require.NoError(t, err)
+	require.False(t, finished, "a schedule is left")
+	done, err = r.rows(b.ctx)
+	require.NoError(t, err)
+	require.True(t, done)
+	finished, err = w.ledger.FinishErasure(b.ctx, work)
+	require.NoError(t, err)
+	require.True(t, finished)
+}
+
+// putScheduleRow puts a schedule as a process does that doesn't know of erasures.
+func (b *bundle) putScheduleRow(user string) {
+	b.Helper()
+	b.putSchedule("another", siteID)
+	b.exec("UPDATE {backup_schedule} SET user_id = $1 WHERE user_id = 'another'", user)
+}
+
 // A store that lets a few objects go at a time, and then fails, is asked for each of them
 // until it is gone, and not for the first ones of a batch again and again.
 func TestEraseBatchGoesOn(t *testing.T) {
