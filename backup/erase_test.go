@@ -100,6 +100,25 @@ func TestEraseTxRolledBack(t *testing.T) {
 	require.ErrorAs(t, err, new(*backup.FieldError))
 }
 
+// A server whose configuration has schedules of who is being erased starts, and goes on
+// with the erasure; the others' schedules are put.
+func TestErasingAndDeclared(t *testing.T) {
+	b := setup(t)
+	ps := []backup.ScheduleParams{declared("s", "@daily"), declared("t", "@daily")}
+	_, err := b.client.DeclareSchedules(b.ctx, ps)
+	require.NoError(t, err)
+	e, err := b.client.Erase(b.ctx, backup.EraseParams{UserID: userID, SiteID: "s"})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, e.Schedules)
+	ps[1].Cron = "@weekly"
+	done, err := b.client.DeclareSchedules(b.ctx, ps)
+	require.NoError(t, err)
+	require.Equal(t, backup.Declared{Put: 1}, done)
+	by := b.schedulesBySite()
+	require.Len(t, by, 1)
+	require.Equal(t, "@weekly", by["t"].Cron)
+}
+
 // A hold that is being put when an erasure is asked for wins, or is refused: it is
 // never put on what is about to go.
 func TestEraseWaitsForHold(t *testing.T) {

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -24,9 +25,11 @@ type Declared struct{ Put, Deleted int }
 // DeclareSchedules makes the declared schedules those of ps, in one transaction: each of
 // them is put with Declared set, also where somebody else made it, and those declared
 // earlier that ps doesn't have are deleted. One that is what ps says already keeps its
-// version. Of several processes one goes behind the other, and the last one's ps holds. A
-// bad schedule is a *FieldError whose field begins with its place, such as
-// "schedules[2].cron".
+// version. One whose user or site is being erased is left out, until this is called again
+// when that has ended: an error would keep a server from starting that may be the only
+// one to go on with the erasure. Of several processes one goes behind the other, and the
+// last one's ps holds. A bad schedule is a *FieldError whose field begins with its place,
+// such as "schedules[2].cron".
 func (c *Client) DeclareSchedules(ctx context.Context, ps []ScheduleParams) (done Declared, err error) {
 	ps = slices.Clone(ps)
 	names := make(map[[3]string]bool, len(ps))
@@ -73,7 +76,12 @@ func (c *Client) declare(ctx context.Context, tx pgx.Tx, ps []ScheduleParams) (d
 			return done, err
 		}
 		if s == nil || !s.same(p) {
-			if s, err = c.PutScheduleTx(ctx, tx, p); err != nil {
+			s, err = c.PutScheduleTx(ctx, tx, p)
+			if erasing := new(ErasingError); errors.As(err, &erasing) {
+				c.cfg.Logger.WarnContext(ctx, "a declared schedule isn't put while its user or site is being erased", "name", p.Name, "erasure", erasing.ErasureID)
+				continue
+			}
+			if err != nil {
 				return done, fmt.Errorf("declare schedule %q of user %q, site %q: %w", p.Name, p.UserID, p.SiteID, err)
 			}
 			done.Put++
