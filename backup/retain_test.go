@@ -167,6 +167,20 @@ func TestRetentionBesideOpenTransactions(t *testing.T) {
 	b.requireGoing(going)
 }
 
+// A failed backup with a task that is committing yet can't be deleted: it stays, and the
+// pair's others aren't kept by it.
+func TestRetentionWaitsForTasks(t *testing.T) {
+	b := setup(t, retaining(retention.Policy{KeepLast: 1}))
+	committing := b.store(aged{age: 30 * day, state: backup.StateFailed})
+	b.exec("UPDATE {backup} SET open_tasks = 1 WHERE id = $1", committing)
+	old := b.store(aged{age: 29 * day, state: backup.StateCanceled})
+	require.Equal(t, backup.Applied{Pairs: 1, Removed: 1}, b.apply())
+	b.requireGoing(old)
+	b.exec("UPDATE {backup} SET open_tasks = 0 WHERE id = $1", committing)
+	require.Equal(t, backup.Applied{Pairs: 1, Removed: 1}, b.apply())
+	b.requireGoing(old, committing)
+}
+
 // Without a default only pairs are looked at that have a schedule with a policy.
 func TestRetentionWithoutDefault(t *testing.T) {
 	b := setup(t)
