@@ -46,6 +46,19 @@ func (l *Ledger) DueTombstones(ctx context.Context, limit int) ([]Tombstone, err
 	return due, nil
 }
 
+// tombstoneAgain is when a place is looked at again that couldn't be cleared.
+const tombstoneAgain = time.Hour
+
+// PostponeTombstone notes that what is there couldn't be removed.
+func (l *Ledger) PostponeTombstone(ctx context.Context, t Tombstone) error {
+	_, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`UPDATE {{schema}}.backup_tombstone SET due_at = coalesce(@now, now()) + @after::interval WHERE backup_id = @id AND swept = @swept`),
+		named{"id": t.BackupID, "swept": t.swept, "now": l.c.injected(), "after": tombstoneAgain})
+	if err != nil {
+		return fmt.Errorf("note tombstone: %w", err)
+	}
+	return nil
+}
+
 // SweptTombstone notes that nothing is there any more. Behind the last look the tombstone
 // goes. Another process may have looked, too.
 func (l *Ledger) SweptTombstone(ctx context.Context, t Tombstone) error {

@@ -59,7 +59,7 @@ type retentionOutput struct {
 	Pairs   int          `json:"pairs"`   // that were looked at
 	Removed int          `json:"removed"` // backups that are deleting since
 	Left    int          `json:"left"`    // pairs that were locked, until the next pass
-	Failed  int          `json:"failed"`  // looks at pairs that had errors
+	Failed  int          `json:"failed"`  // looks at pairs, or at places of deleted backups, that had errors
 	Orphans int          `json:"orphans"` // objects of deleted backups
 	After   *backup.Pair `json:"after,omitempty"`
 }
@@ -97,7 +97,7 @@ func (r *retentionWorker) Work(ctx context.Context, job *river.Job[backup.Retent
 	return nil
 }
 
-var errSomePairs = errors.New("retention failed for some pairs: the worker's log says why")
+var errSomePairs = errors.New("retention failed for some pairs or deleted backups: the worker's log says why")
 
 // spell goes on until end, and says whether there is more to do.
 func (r *retentionWorker) spell(ctx context.Context, out *retentionOutput, end time.Time) (more bool, err error) {
@@ -131,7 +131,15 @@ func (r *retentionWorker) sweep(ctx context.Context, out *retentionOutput, end t
 		for _, t := range due {
 			n, err := r.bury(ctx, t)
 			if out.Orphans += n; err != nil {
-				return true, err
+				if ctx.Err() != nil || databaseAway(err) {
+					return true, err
+				}
+				// What can't be removed there doesn't keep the other places.
+				out.Failed++
+				r.w.cfg.Logger.ErrorContext(ctx, "remove what was written to a deleted backup's place", "backup", t.BackupID, "error", err)
+				if err := r.w.ledger.PostponeTombstone(ctx, t); err != nil {
+					return true, err
+				}
 			}
 			if now().After(end) {
 				return true, nil
@@ -157,5 +165,5 @@ func (r *retentionWorker) bury(ctx context.Context, t backup.Tombstone) (int, er
 	if out.Objects > 0 {
 		r.w.cfg.Logger.WarnContext(ctx, "a deleted backup's objects were written again, and removed", "backup", t.BackupID, "objects", out.Objects)
 	}
-	return out.Objects, r.w.ledger.SweptTombstone(ctx, t)
+	return out.Objects, inLedger(r.w.ledger.SweptTombstone(ctx, t))
 }

@@ -2,6 +2,8 @@ package jobs
 
 import (
 	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,6 +170,46 @@ func TestRetentionFindsOrphans(t *testing.T) {
 		b.requireExact(other)
 	}
 	require.Zero(t, b.count("SELECT count(*) FROM {backup_tombstone}"))
+}
+
+// What the store won't let go of at one place doesn't keep the others, and is tried again
+// an hour later.
+func TestRetentionSweepsBesideErrors(t *testing.T) {
+	var rec *recorder
+	immutable := ""
+	o := tinyBackups(nil)
+	o.store = func(t *testing.T) blob.Store {
+		rec = &recorder{Store: fileStore(t), fail: func(key string) error {
+			if immutable != "" && strings.Contains(key, immutable) {
+				return errors.New("immutable")
+			}
+			return nil
+		}}
+		return rec
+	}
+	b := setup(t, o)
+	stop := b.work()
+	ids := []string{b.start(), b.start()}
+	for _, id := range ids {
+		b.wait(id)
+		_, err := b.client.Delete(b.ctx, id)
+		require.NoError(t, err)
+		b.requireGone(id)
+		b.put(prefixOf(id)+"site/upload", true)
+	}
+	stop()
+	immutable = ids[0]
+	b.exec("UPDATE {backup_tombstone} SET due_at = now() - CASE WHEN backup_id = $1 THEN interval '1 hour' ELSE interval '1 minute' END", ids[0])
+	job := b.retain()
+	b.work()
+	client, _ := b.riverClient()
+	b.eventually("the pass to end", 30*time.Second, func() bool {
+		got, err := client.JobGet(b.ctx, job)
+		require.NoError(t, err)
+		return got.State == rivertype.JobStateDiscarded
+	})
+	require.Equal(t, []string{prefixOf(ids[0]) + "site/upload"}, b.keys())
+	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup_tombstone} WHERE backup_id = $1 AND swept = 0 AND due_at > now() + interval '50 minutes'", ids[0]))
 }
 
 func TestHourly(t *testing.T) {
