@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -79,7 +80,10 @@ func (e *eraseWorker) Work(ctx context.Context, job *river.Job[backup.EraseArgs]
 	case ctx.Err() != nil:
 		bg, cancel := detached(ctx)
 		defer cancel()
-		_ = e.w.ledger.NoteErasureError(bg, work, nil) // and what is left of the batch, if that can be written
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = nil // the process stops
+		}
+		_ = e.w.ledger.NoteErasureError(bg, work, err) // and what is left of the batch, if that can be written
 		return fmt.Errorf("handed over: %w", ctx.Err())
 	case errors.Is(err, backup.ErrLeaseLost): // a later run has it
 		return river.JobSnooze(maxEraseWait)
@@ -150,19 +154,29 @@ func (r *erasureRun) rows(ctx context.Context) (done bool, err error) {
 
 // batch removes what was counted, by an earlier run or by this one. What is left over
 // when the store fails or time is up is stored with the error: a run that began with
-// the whole batch again might never come to its end.
+// the whole batch again might never come to its end. One that can't be removed doesn't
+// keep the others.
 func (r *erasureRun) batch(ctx context.Context) (done bool, err error) {
-	for len(r.work.Batch) > 0 {
+	keys := r.work.Batch
+	var kept []string
+	for i, key := range keys {
+		r.work.Batch = append(slices.Clone(kept), keys[i:]...)
 		if r.late() {
-			return false, nil
+			return false, err
 		}
-		if err := r.w.store.Delete(ctx, r.work.Batch[0]); err != nil {
-			return false, fmt.Errorf("delete object: %w", err)
+		failed := r.w.store.Delete(ctx, key)
+		if failed == nil {
+			r.w.passed("erase one object")
+			continue
 		}
-		r.work.Batch = r.work.Batch[1:]
-		r.w.passed("erase one object")
+		err = fmt.Errorf("delete object: %w", failed)
+		if throttled := new(blob.ThrottledError); ctx.Err() != nil || errors.As(failed, &throttled) {
+			return false, err
+		}
+		kept = append(kept, key)
 	}
-	return true, nil
+	r.work.Batch = kept
+	return err == nil, err
 }
 
 // objects removes what no row tells of.

@@ -294,6 +294,38 @@ func (b *bundle) putScheduleRow(user string) {
 	b.exec("UPDATE {backup_schedule} SET user_id = $1 WHERE user_id = 'another'", user)
 }
 
+// An object that can't be removed is what holds an erasure up, and the only one that
+// is left.
+func TestEraseBesideImmutable(t *testing.T) {
+	var rec *recorder
+	immutable := "somebody/a/" + uuid.NewString() + "/site/" + uuid.NewString()
+	b := setup(t, tinySetup(func(t *testing.T) blob.Store {
+		rec = &recorder{Store: fileStore(t), fail: func(key string) error {
+			if key == immutable {
+				return busyError(key)
+			}
+			return nil
+		}}
+		return rec
+	}))
+	b.put(immutable, true)
+	for range 3 {
+		b.put("somebody/s/"+uuid.NewString()+"/site/"+uuid.NewString(), true)
+	}
+	e, err := b.client.Erase(b.ctx, backup.EraseParams{UserID: "somebody"})
+	require.NoError(t, err)
+	b.work()
+	b.eventually("the others to be gone", 20*time.Second, func() bool {
+		e, err = b.client.GetErasure(b.ctx, e.ID)
+		require.NoError(t, err)
+		return e.Error != ""
+	})
+	require.Equal(t, []string{immutable}, b.keys())
+	require.Nil(t, e.FinishedAt)
+	require.EqualValues(t, 4, e.Objects)
+	require.Equal(t, 1, b.count("SELECT cardinality(batch) FROM {backup_erasure}"))
+}
+
 // A store that lets a few objects go at a time, and then fails, is asked for each of them
 // until it is gone, and not for the first ones of a batch again and again.
 func TestEraseBatchGoesOn(t *testing.T) {
