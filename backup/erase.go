@@ -68,17 +68,18 @@ func (e *ErasingError) Error() string {
 //
 // A legal hold on any of the backups gives a *HeldError, and nothing changes. As long
 // as the erasure is under way Start, Retry, Hold and PutSchedule of something
-// new give an *ErasingError; later they begin afresh. A schedule that a server's
-// configuration declares comes back when that server starts, unless it is taken
-// out there.
+// new give an *ErasingError; later they begin afresh, and so does what a transaction asked
+// for that was open all the while. A schedule that a server's configuration declares
+// comes back when that server starts behind the erasure's end, unless it is taken out there.
 //
 // What it counts is exact, also over crashes of workers: each backup and schedule is
 // counted in the transaction that removes its row, and objects are counted before they
 // are removed, once. Objects below another Config.Prefix are found where a row names
-// them. What isn't found: parts of uploads that no row tells of, which expire in the
-// store within a week, and what a worker writes to the store that had been stopped for
-// longer than its lease and goes on when the erasure has finished. To ask again after
-// a week finds that, too.
+// them. A worker that had been stopped for longer than its lease, and goes on when the
+// erasure has finished, removes what it still wrote itself. What isn't found: parts of
+// uploads that no row tells of, which expire in the store within a week, and what such a
+// worker has written if it is killed in that moment. To ask again after a week finds
+// that, too.
 func (c *Client) Erase(ctx context.Context, p EraseParams) (e *Erasure, err error) {
 	if err := p.validate(); err != nil {
 		return nil, err // before the database is asked: it may be away

@@ -229,8 +229,9 @@ func (l *Ledger) EraseJobs(ctx context.Context, w *ErasureWork, limit int) (remo
 }
 
 // FinishErasure makes a receipt of it, and drops the tombstones of the tenant's deleted
-// backups, which have its names. It isn't finished where something of the tenant's has
-// come up again.
+// backups, which have its names: from then on a worker that slept through all that has
+// to take back itself what it writes. It isn't finished where something of the tenant's
+// has come up again.
 func (l *Ledger) FinishErasure(ctx context.Context, w *ErasureWork) (finished bool, err error) {
 	err = l.inErasure(ctx, w, func(tx pgx.Tx) error {
 		args := w.p.args()

@@ -16,6 +16,9 @@ const (
 
 	// withdrawTries bounds how often it asks a database or a store that is away.
 	withdrawTries = 10
+
+	// withdrawPatience bounds the one look of an attempt that ended for another reason.
+	withdrawPatience = 2 * time.Second
 )
 
 // withdraw removes the object at key, which this worker has written or was about to, if
@@ -26,17 +29,17 @@ const (
 //
 // cause is why the attempt ended, nil if it ended well.
 func (w *Workers) withdraw(ctx context.Context, cause error, backupID, key string) {
-	tries := withdrawTries
+	tries, patience := withdrawTries, bookkeeping
 	switch {
 	case cause == nil:
 		return
 	case errors.Is(cause, backup.ErrLeaseLost), errors.Is(context.Cause(ctx), backup.ErrLeaseLost):
 	default: // what looks like another error may be that; nobody waits for it
-		tries = 1
+		tries, patience = 1, withdrawPatience
 	}
 	ctx = context.WithoutCancel(ctx)
 	for looks := 0; looks < withdrawLooks && tries > 0; tries-- {
-		gone, err := w.removeLate(ctx, backupID, key)
+		gone, err := w.removeLate(ctx, backupID, key, patience)
 		switch {
 		case err != nil:
 			w.cfg.Logger.WarnContext(ctx, "remove what was written too late", "backup", backupID, "error", err)
@@ -53,8 +56,8 @@ func (w *Workers) withdraw(ctx context.Context, cause error, backupID, key strin
 }
 
 // removeLate removes the object at key if the backup is gone.
-func (w *Workers) removeLate(ctx context.Context, backupID, key string) (gone bool, err error) {
-	ctx, cancel := detached(ctx)
+func (w *Workers) removeLate(ctx context.Context, backupID, key string, patience time.Duration) (gone bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	have, err := w.ledger.HaveRows(ctx, []string{backupID})
 	if err != nil || have[backupID] {
