@@ -106,7 +106,7 @@ func (s *Store) keyOf(name string) (key string, err error) {
 	defer f.Close() // it was only read
 	h, _, err := decodeHeader(f)
 	if err != nil {
-		return "", nil //nolint:nilerr // it was put there by hand
+		return "", nil // it was put there by hand
 	}
 	return h.Key, nil
 }
