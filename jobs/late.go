@@ -14,8 +14,10 @@ const (
 	// request that it broke off may reach the store behind the first.
 	withdrawLooks = 2
 
-	// withdrawTries bounds how often it asks a database or a store that is away.
+	// withdrawTries bounds how often it asks a database or a store that is away, and
+	// withdrawPause is how long it waits in between.
 	withdrawTries = 10
+	withdrawPause = 2 * time.Second
 
 	// withdrawPatience bounds the one look of an attempt that ended for another reason.
 	withdrawPatience = 2 * time.Second
@@ -27,30 +29,33 @@ const (
 // left that names the place, and so nobody else would find it. Nothing happens where the
 // backup has a row: others go on with the object, or delete it.
 //
-// cause is why the attempt ended, nil if it ended well.
-func (w *Workers) withdraw(ctx context.Context, cause error, backupID, key string) {
-	tries, patience := withdrawTries, bookkeeping
-	switch {
-	case cause == nil:
-		return
-	case errors.Is(cause, backup.ErrLeaseLost), errors.Is(context.Cause(ctx), backup.ErrLeaseLost):
-	default: // what looks like another error may be that; nobody waits for it
-		tries, patience = 1, withdrawPatience
+// cause is why the attempt ended. leased ends with the lease, and stop is the job's
+// context: behind its end nothing is waited for.
+func (w *Workers) withdraw(stop, leased context.Context, cause error, backupID, key string) {
+	errs, patience := withdrawTries, bookkeeping
+	if !errors.Is(cause, backup.ErrLeaseLost) && !errors.Is(context.Cause(leased), backup.ErrLeaseLost) {
+		errs, patience = 1, withdrawPatience // what looks like another error may be that; nobody waits for it
 	}
-	ctx = context.WithoutCancel(ctx)
-	for looks := 0; looks < withdrawLooks && tries > 0; tries-- {
-		gone, err := w.removeLate(ctx, backupID, key, patience)
+	for looks := 0; ; {
+		pause := w.cfg.LeaseDuration
+		gone, err := w.removeLate(context.WithoutCancel(stop), backupID, key, patience)
 		switch {
 		case err != nil:
-			w.cfg.Logger.WarnContext(ctx, "remove what was written too late", "backup", backupID, "error", err)
-		case !gone:
-			return
-		default:
-			tries = max(tries, withdrawLooks-looks)
+			w.cfg.Logger.WarnContext(stop, "remove what was written too late", "backup", backupID, "error", err)
+			errs--
+			pause = withdrawPause
+		case gone:
 			looks++
 		}
-		if looks < withdrawLooks && tries > 1 {
-			<-time.After(w.cfg.LeaseDuration)
+		if err == nil && !gone || errs <= 0 || looks >= withdrawLooks {
+			return
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-stop.Done():
+			timer.Stop()
+			return
 		}
 	}
 }

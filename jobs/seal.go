@@ -35,17 +35,20 @@ func (s *sealWorker) Work(ctx context.Context, job *river.Job[sealArgs]) error {
 	if outdated(job.Args.Version) {
 		return river.JobSnooze(untilUpdated)
 	}
-	return s.w.step(ctx, job.ID, job.Args.BackupID, job.Args.retryAt, s.w.ledger.ClaimSeal, s.seal)
+	return s.w.step(ctx, job.ID, job.Args.BackupID, job.Args.retryAt, s.w.ledger.ClaimSeal, func(leased context.Context, work *backup.StepWork) error {
+		return s.seal(ctx, leased, work)
+	})
 }
 
-func (s *sealWorker) seal(ctx context.Context, work *backup.StepWork) error {
+// seal has two contexts: stop is the job's, and ctx ends with the lease, too.
+func (s *sealWorker) seal(stop, ctx context.Context, work *backup.StepWork) error {
 	data, key, err := s.w.ledger.SaveManifest(ctx, work)
 	if err != nil {
 		return inLedger(err)
 	}
 	s.w.passed("manifest")
 	if err := s.write(ctx, work, data, key); err != nil {
-		s.w.withdraw(ctx, err, work.BackupID, key)
+		s.w.withdraw(stop, ctx, err, work.BackupID, key)
 		return err
 	}
 	out := sealOutput{Manifest: key, Objects: len(work.Backup.Tasks)}

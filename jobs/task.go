@@ -74,7 +74,7 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	if err == nil {
 		return river.RecordOutput(ctx, out)
 	}
-	t.w.withdraw(leased, err, work.BackupID, work.Task.ObjectKey)
+	t.w.withdraw(ctx, leased, err, work.BackupID, work.Task.ObjectKey)
 	if ok, err := t.w.interrupted(ctx, leased, err, work.BackupID, job.ID, func(ctx context.Context) error {
 		return t.w.ledger.ReleaseTask(ctx, held.last())
 	}); ok {
