@@ -27,7 +27,7 @@ type Freshness struct {
 	// Healthy means that all of the following counts are zero.
 	Healthy bool
 
-	Overdue   int // schedules that have been due for 5 minutes: nobody ticks
+	Overdue   int // schedules that have been due, as they are, for 5 minutes: nobody ticks
 	Unchecked int // schedules whose backups nobody has looked at for 5 minutes behind the time
 	Stale     int // schedules whose newest good backup is too old, without an alert yet
 	Alerting  int // schedules with an alert
@@ -38,7 +38,7 @@ type Freshness struct {
 }
 
 const freshnessQuery = `SELECT
-	(SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.next_run_at < @overdue ORDER BY s.next_run_at LIMIT @most) o),
+	(SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.next_run_at < @overdue AND s.updated_at < @overdue ORDER BY s.next_run_at LIMIT @most) o),
 	(SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.alert_at IS NULL AND s.stale_at IS NOT NULL AND s.stale_at < @overdue ORDER BY s.stale_at LIMIT @most) u),
 	(SELECT count(*) FROM (SELECT s.id, s.created_at, s.max_age FROM {{schema}}.backup_schedule s
 			WHERE s.alert_at IS NULL AND s.stale_at IS NOT NULL AND s.stale_at <= @now ORDER BY s.stale_at LIMIT @look) s

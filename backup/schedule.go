@@ -152,9 +152,10 @@ type Schedule struct {
 	Stale         bool       // whether it is
 	AlertAt       *time.Time // since when there is an alert for that
 
-	openSkipSlot   *time.Time
-	openSkipReason *string
-	parsed         *cron.Schedule
+	openSkipSlot           *time.Time
+	openSkipReason         *string
+	resumedFrom, resumedAt *time.Time // the last pause that ended
+	parsed                 *cron.Schedule
 }
 
 // offset is how long behind a slot it runs.
@@ -244,10 +245,18 @@ func retentionField(err error) error {
 	return &FieldError{"retention", err.Error()}
 }
 
-const scheduleColumns = `s.id, s.version, s.user_id, s.site_id, s.name, s.declared, s.created_at, s.updated_at,
-	s.cron, s.time_zone, s.spread, s.catch_up, s.overlap, s.starting_deadline, s.paused_at, s.retention, s.max_age,
-	s.providers, s.labels, s.continue_on_failure, coalesce(s.max_size, 0),
+// judgedColumns are those of scheduleColumns without the documents. Ticks and looks at
+// freshness read many schedules at once and need none of these: one that can't be read
+// mustn't hold up the other schedules.
+const (
+	scheduleColumns = whenColumns + `s.retention, s.labels, ` + stateColumns
+	judgedColumns   = whenColumns + `NULL::jsonb, '{}'::jsonb, ` + stateColumns
+
+	whenColumns = `s.id, s.version, s.user_id, s.site_id, s.name, s.declared, s.created_at, s.updated_at,
+	s.cron, s.time_zone, s.spread, s.catch_up, s.overlap, s.starting_deadline, s.paused_at, s.resumed_from, s.resumed_at, s.max_age, `
+	stateColumns = `s.providers, s.continue_on_failure, coalesce(s.max_size, 0),
 	s.next_slot, s.next_run_at, s.last_slot, s.queued_slot, s.open_skip_slot, s.open_skip_reason, s.last_success_at, s.stale_at, s.alert_at`
+)
 
 func scanSchedule(row pgx.CollectableRow) (*Schedule, error) { return scanScheduleAnd(row) }
 
@@ -255,8 +264,8 @@ func scanScheduleAnd(row pgx.CollectableRow, more ...any) (*Schedule, error) {
 	var s Schedule
 	var deadline, maxAge *time.Duration
 	err := row.Scan(append([]any{&s.ID, &s.Version, &s.UserID, &s.SiteID, &s.Name, &s.Declared, &s.CreatedAt, &s.UpdatedAt,
-		&s.Cron, &s.TimeZone, &s.Spread, &s.CatchUp, &s.Overlap, &deadline, &s.PausedAt, &s.Retention, &maxAge,
-		&s.Providers, &s.Labels, &s.ContinueOnFailure, &s.MaxSize,
+		&s.Cron, &s.TimeZone, &s.Spread, &s.CatchUp, &s.Overlap, &deadline, &s.PausedAt, &s.resumedFrom, &s.resumedAt, &maxAge,
+		&s.Retention, &s.Labels, &s.Providers, &s.ContinueOnFailure, &s.MaxSize,
 		&s.NextSlot, &s.NextRunAt, &s.LastSlot, &s.QueuedSlot, &s.openSkipSlot, &s.openSkipReason, &s.LastSuccessAt, &s.StaleAt, &s.AlertAt,
 	}, more...)...)
 	if deadline != nil {

@@ -159,14 +159,42 @@ func TestScheduleCases(t *testing.T) {
 		"pause and overlap are two reasons": {skip, []step{tick("1:00", "2:00"), pause("2:30", true), tick("3:00", "4:00"), pause("4:30", false), tick("5:00")},
 			[]string{"01:00 started", "02:00 skipped overlap", "03:00-04:00 x2 skipped paused", "05:00 skipped overlap"}},
 
-		"queued, then paused":            {queue, []step{tick("1:00", "2:00"), pause("2:10", true), tick("2:11"), end, tick("2:12")}, []string{"01:00 started", "02:00 skipped paused"}},
-		"queued, then past its deadline": {all(queue, deadline(10*time.Minute)), []step{tick("1:00", "2:00", "2:10", "2:11"), end, tick("2:20")}, []string{"01:00 started", "02:00 skipped deadline"}},
-		"queued, then in time":           {all(queue, deadline(10*time.Minute)), []step{tick("1:00", "2:00"), end, tick("2:10")}, []string{"01:00 started", "02:00 started"}},
-		"queued, then all may overlap":   {queue, []step{tick("1:00", "2:00"), put("2:10", allow), tick("2:11")}, []string{"01:00 started", "02:00 started"}},
-		"queued, then none is any more":  {queue, []step{tick("1:00", "2:00"), put("2:10", skip), tick("2:11"), end, tick("2:12")}, []string{"01:00 started", "02:00 started"}},
+		"pause that ended before anybody looked": {asItWas, []step{pause("0:40", true), pause("2:30", false), tick("2:31", "3:00")}, []string{"01:00-02:00 x2 skipped paused", "03:00 started"}},
+		"pause that ended, and slots around it":  {asItWas, []step{pause("1:30", true), pause("2:30", false), tick("4:30")}, []string{"01:00 skipped catchUp", "02:00 skipped paused", "03:00 skipped catchUp", "04:00 started"}},
+		"pause that ended at a slot's time":      {asItWas, []step{pause("1:00", true), put("2:00", asItWas), tick("2:00")}, []string{"01:00 skipped paused", "02:00 started"}},
+		"edit in a pause, and its end":           {asItWas, []step{pause("0:40", true), put("0:50", func(p *backup.ScheduleParams) { p.Paused = true }), put("2:30", func(p *backup.ScheduleParams) { p.Paused = false }), tick("3:00")}, []string{"01:00-02:00 x2 skipped paused", "03:00 started"}},
+		"queued, then paused":                    {queue, []step{tick("1:00", "2:00"), pause("2:10", true), tick("2:11"), end, tick("2:12")}, []string{"01:00 started", "02:00 skipped paused"}},
+		"queued, then past its deadline":         {all(queue, deadline(10*time.Minute)), []step{tick("1:00", "2:00", "2:10", "2:11"), end, tick("2:20")}, []string{"01:00 started", "02:00 skipped deadline"}},
+		"queued, then in time":                   {all(queue, deadline(10*time.Minute)), []step{tick("1:00", "2:00"), end, tick("2:10")}, []string{"01:00 started", "02:00 started"}},
+		"queued, then all may overlap":           {queue, []step{tick("1:00", "2:00"), put("2:10", allow), tick("2:11")}, []string{"01:00 started", "02:00 started"}},
+		"queued, then none is any more":          {queue, []step{tick("1:00", "2:00"), put("2:10", skip), tick("2:11"), end, tick("2:12")}, []string{"01:00 started", "02:00 started"}},
 		"queued, beside skips that go on": {queue, []step{tick("1:00", "2:00", "3:00"), end, tick("3:10", "4:00", "5:00"), end, tick("5:10", "6:00")},
 			[]string{"01:00 started", "02:00 started", "03:00 skipped overlap", "04:00 started", "05:00 skipped overlap", "06:00 queued"}},
 
+		"catch up none, overlap allow, one too late": {all(none, allow), []step{tick("1:00", "2:06", "3:05")}, []string{"01:00 started", "02:00 skipped catchUp", "03:00 started"}},
+		"catch up last, overlap queue":               {queue, []step{tick("1:00", "4:30", "5:30"), end, tick("5:40")}, []string{"01:00 started", "02:00-03:00 x2 skipped catchUp", "04:00 started", "05:00 skipped overlap"}},
+		"deadline and overlap allow":                 {all(allow, deadline(10*time.Minute)), []step{tick("1:00", "2:10", "3:11")}, []string{"01:00 started", "02:00 started", "03:00 skipped deadline"}},
+		"pause and deadline are one pause":           {all(allow, deadline(10*time.Minute)), []step{tick("1:00"), pause("1:10", true), tick("2:30"), pause("2:40", false), tick("3:10")}, []string{"01:00 started", "02:00 skipped paused", "03:00 started"}},
+		"clock that goes back":                       {asItWas, []step{tick("1:00"), end, tick("0:10", "1:00", "1:30", "2:00")}, []string{"01:00 started", "02:00 started"}},
+		"deleted and made again": {asItWas, []step{tick("1:00"), end, func(s *scheduled) {
+			require.NoError(s, s.client.DeleteSchedule(s.ctx, s.id, 0))
+		}, put("2:30", asItWas), tick("2:30", "3:00")}, []string{"03:00 started"}},
+		"edit, while a slot waits": {queue, []step{tick("1:00", "2:00"), put("2:10", func(p *backup.ScheduleParams) { p.Cron = "30 * * * *" }), tick("2:20", "2:30"), end, tick("2:40"), end, tick("3:30")},
+			[]string{"01:00 started", "02:00 started", "02:30 skipped overlap", "03:30 started"}},
+		"spread wider than the interval": {func(p *backup.ScheduleParams) { p.Cron, p.Spread = "*/30 * * * *", 24*time.Hour }, []step{func(s *scheduled) {
+			got, err := s.client.GetSchedule(s.ctx, s.id)
+			require.NoError(s, err)
+			require.Greater(s, got.NextRunAt.Sub(*got.NextSlot), 30*time.Minute, "else this shows nothing; another id has another share")
+			share := got.NextRunAt.Sub(*got.NextSlot)
+			for _, at := range []string{"1:00", "1:30", "2:00"} {
+				for _, d := range []time.Duration{-time.Second, 0} {
+					*s.now = clockAt(s, at).Add(share + d)
+					_, err := s.ledger.TickSchedules(s.ctx, 10)
+					require.NoError(s, err)
+				}
+				end(s)
+			}
+		}}, []string{"01:00 started", "01:30 started", "02:00 started"}},
 		"edit, behind its last slot": {asItWas, []step{tick("1:00"), end, put("1:50", func(p *backup.ScheduleParams) { p.Cron = "*/30 * * * *" }), tick("1:50"), end, tick("2:00")},
 			[]string{"01:00 started", "01:30 started", "02:00 started"}},
 		"edit, before any slot": {asItWas, []step{put("3:10", func(p *backup.ScheduleParams) { p.Cron = "15 * * * *" }), tick("3:20")}, []string{"01:15-02:15 x2 skipped catchUp", "03:15 started"}},

@@ -22,11 +22,11 @@ type Rechecked struct {
 // staleQuery and alertQuery lock schedules whose time to be looked at has come. An alert
 // is never kept waiting by those that there are already.
 const (
-	staleQuery = `SELECT ` + scheduleColumns + ` FROM {{schema}}.backup_schedule s
+	staleQuery = `SELECT ` + judgedColumns + ` FROM {{schema}}.backup_schedule s
 		WHERE s.alert_at IS NULL AND s.stale_at IS NOT NULL AND s.stale_at <= @now
 		ORDER BY s.stale_at LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED`
 
-	alertQuery = `SELECT ` + scheduleColumns + ` FROM {{schema}}.backup_schedule s
+	alertQuery = `SELECT ` + judgedColumns + ` FROM {{schema}}.backup_schedule s
 		WHERE s.alert_at IS NOT NULL AND s.stale_at <= @now
 		ORDER BY s.stale_at LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED`
 

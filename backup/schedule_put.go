@@ -145,14 +145,22 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 		run := s.NextSlot.Add(s.offset())
 		s.NextRunAt = &run
 	}
-	return c.writeSchedule(ctx, tx, s, `
+	// It is to be looked at no earlier than now: nobody is behind with what was asked for just now.
+	_, err = c.writeSchedule(ctx, tx, s, `
 		UPDATE {{schema}}.backup_schedule AS s SET version = version + 1, updated_at = @now, declared = @declared,
 			cron = @cron, time_zone = @zone, spread = @spread, catch_up = @catch_up, overlap = @overlap, starting_deadline = @deadline,
 			paused_at = CASE WHEN @paused THEN coalesce(paused_at, @now) END, retention = @retention,
-			max_age = @max_age, stale_at = CASE WHEN alert_at IS NULL THEN coalesce(last_success_at, created_at) + @max_age::interval ELSE @now END,
+			resumed_from = CASE WHEN paused_at IS NULL OR @paused THEN resumed_from ELSE paused_at END,
+			resumed_at = CASE WHEN paused_at IS NULL OR @paused THEN resumed_at ELSE @now END,
+			max_age = @max_age, stale_at = CASE WHEN alert_at IS NOT NULL THEN @now
+				WHEN @max_age::interval IS NOT NULL THEN greatest(coalesce(last_success_at, created_at) + @max_age, @now) END,
 			providers = @providers, labels = @labels, continue_on_failure = @continue, max_size = @max_size,
 			next_slot = @next_slot, next_run_at = @next_run_at
 		WHERE id = @id`, now, named{})
+	if err != nil {
+		return nil, err
+	}
+	return c.freshSchedule(ctx, tx, s.ID)
 }
 
 func (c *Client) writeSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, statement string, now time.Time, args named) (*Schedule, error) {
@@ -176,7 +184,6 @@ func (c *Client) writeSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, stat
 	if err != nil {
 		return nil, fmt.Errorf("write schedule: %w", err)
 	}
-	written.Stale = written.AlertAt != nil
 	return written, nil
 }
 
@@ -218,8 +225,8 @@ func (c *Client) lockSchedule(ctx context.Context, tx pgx.Tx, id string) (*Sched
 	return c.oneSchedule(ctx, tx, "WHERE s.id = @id FOR UPDATE", named{"id": id})
 }
 
-// PauseSchedule has the slots of a schedule skipped until it is called with false. A
-// declared schedule can be paused, too, until the server starts again.
+// PauseSchedule has the slots of a schedule skipped until it is called with false: also
+// those that no tick came to look at before the pause ended. A declared schedule can be paused, too, until the server starts again.
 func (c *Client) PauseSchedule(ctx context.Context, id string, paused bool) (s *Schedule, err error) {
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
 		if s, err = c.lockSchedule(ctx, tx, id); err != nil || s.Paused == paused {

@@ -28,15 +28,18 @@ func (c *Client) ReplaceScheduleTx(ctx context.Context, tx pgx.Tx, id string, p 
 	if err := c.scheduleDefaults(&p); err != nil {
 		return nil, err
 	}
-	if _, err := c.replaceSchedule(ctx, tx, s, p); err != nil {
-		return nil, err
-	}
+	return c.replaceSchedule(ctx, tx, s, p)
+}
+
+// freshSchedule reads a schedule as GetSchedule does, as a part of tx.
+func (c *Client) freshSchedule(ctx context.Context, tx pgx.Tx, id string) (*Schedule, error) {
 	rows, err := tx.Query(ctx, c.sql("SELECT "+scheduleColumns+", "+freshColumns+", coalesce(@now, now()) FROM {{schema}}.backup_schedule s WHERE s.id = @id"),
 		named{"id": id, "now": c.injected()})
 	if err != nil {
 		return nil, fmt.Errorf("read schedule: %w", err)
 	}
-	if s, err = pgx.CollectOneRow(rows, scanFresh); err != nil {
+	s, err := pgx.CollectOneRow(rows, scanFresh)
+	if err != nil {
 		return nil, fmt.Errorf("read schedule: %w", err)
 	}
 	return s, nil

@@ -52,7 +52,7 @@ func (s *Schedule) decide(now time.Time, open bool) (runs []slotRun) {
 		s.LastSlot = &slot
 		s.next(slot)
 		// Not NextRunAt says how late it is: a schedule that couldn't be read was put off.
-		run := s.decideSlot(slot, now.Sub(slot.Add(s.offset())), !s.isDue(now), open)
+		run := s.decideSlot(slot, slot.Add(s.offset()), now, !s.isDue(now), open)
 		if run.status == RunQueued {
 			s.QueuedSlot = &slot
 		}
@@ -74,10 +74,11 @@ func appendRun(runs []slotRun, run slotRun) []slotRun {
 	return append(runs, run)
 }
 
-func (s *Schedule) decideSlot(slot time.Time, late time.Duration, last, open bool) slotRun {
+func (s *Schedule) decideSlot(slot, due, now time.Time, last, open bool) slotRun {
+	late := now.Sub(due)
 	run := slotRun{slot: slot, last: slot, slots: 1, status: RunSkipped}
 	switch {
-	case s.Paused:
+	case s.Paused || s.wasPaused(due):
 		run.reason = SkipPaused
 	case !last:
 		run.reason = SkipCatchUp
@@ -93,6 +94,12 @@ func (s *Schedule) decideSlot(slot time.Time, late time.Duration, last, open boo
 		run.reason = SkipOverlap
 	}
 	return run
+}
+
+// wasPaused reports whether t lies within the last pause that ended: what it was to hold
+// back doesn't start behind it because no tick came in between.
+func (s *Schedule) wasPaused(t time.Time) bool {
+	return s.resumedAt != nil && !t.Before(*s.resumedFrom) && t.Before(*s.resumedAt)
 }
 
 // decideQueued says what becomes of the queued slot; ok is false while it waits.

@@ -31,14 +31,18 @@ type due struct {
 }
 
 // TickSchedules starts what is due, of up to limit schedules, and of as many whose queued
-// slot can start: it writes what becomes of
-// each of their slots, starts backups, and moves the schedules on, in one transaction.
-// Many processes may tick at once; each takes schedules that no other has.
+// slot can start: it writes what becomes of each of their slots, starts backups, and
+// moves the schedules on, in one transaction. Many processes may tick at once; each takes
+// schedules that no other has. A schedule whose row makes that fail is left alone for
+// some minutes, and the others are ticked each in a transaction of its own.
 func (l *Ledger) TickSchedules(ctx context.Context, limit int) (done Ticked, err error) {
 	err = l.c.inTx(ctx, func(tx pgx.Tx) error {
 		done, err = l.c.tick(ctx, tx, limit)
 		return err
 	})
+	if isBadRow(err) {
+		return l.c.tickEach(ctx, limit)
+	}
 	return done, err
 }
 
@@ -51,10 +55,16 @@ func (c *Client) tick(ctx context.Context, tx pgx.Tx, limit int) (done Ticked, e
 	if err != nil || len(all) == 0 {
 		return done, err
 	}
+	done, err = c.tickLocked(ctx, tx, all, now)
+	done.More = done.More || more
+	return done, err
+}
+
+// tickLocked ticks schedules that are locked.
+func (c *Client) tickLocked(ctx context.Context, tx pgx.Tx, all []*due, now time.Time) (done Ticked, err error) {
 	if err := c.readOpen(ctx, tx, all); err != nil {
 		return done, err
 	}
-	done.More = more
 	for _, d := range all {
 		if err := d.parse(); err != nil && d.isDue(now) {
 			c.cfg.Logger.ErrorContext(ctx, "a schedule can't be read, and waits", "schedule", d.ID, "error", err)
@@ -87,12 +97,12 @@ func (t *Ticked) count(runs []slotRun) {
 // dueQuery and queuedQuery lock what they read themselves: a statement around them
 // would read rows as they were before whoever had them last committed.
 const (
-	dueQuery = `SELECT ` + scheduleColumns + ` FROM {{schema}}.backup_schedule s WHERE s.next_run_at <= @now
+	dueQuery = `SELECT ` + judgedColumns + ` FROM {{schema}}.backup_schedule s WHERE s.next_run_at <= @now
 		ORDER BY s.next_run_at LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED`
 
-	queuedQuery = `SELECT ` + scheduleColumns + ` FROM {{schema}}.backup_schedule s WHERE s.queued_slot IS NOT NULL
+	queuedQuery = `SELECT ` + judgedColumns + ` FROM {{schema}}.backup_schedule s WHERE s.queued_slot IS NOT NULL
 			AND (s.paused_at IS NOT NULL OR s.overlap = 'allow' OR s.queued_slot + s.spread + s.starting_deadline < @now
-				OR NOT EXISTS (SELECT FROM {{schema}}.backup b WHERE b.schedule_id = s.id AND b.state IN ('pending', 'running', 'sealing')))
+				OR (SELECT b.id FROM {{schema}}.backup b WHERE b.schedule_id = s.id AND b.state IN ('pending', 'running', 'sealing') LIMIT 1) IS NULL)
 		ORDER BY s.queued_slot LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED`
 )
 

@@ -37,7 +37,7 @@ func TestFreshnessProbe(t *testing.T) {
 		a := b.get(t, "/freshness")
 		require.Equal(t, 200, a.StatusCode)
 		require.JSONEq(t, `{"status":"ok"}`, string(a.body), "no more without a credential")
-		b.exec(t, `UPDATE {{schema}}.backup_schedule SET next_run_at = now() - interval '1 hour'`, pgx.NamedArgs{})
+		b.exec(t, `UPDATE {{schema}}.backup_schedule SET updated_at = now() - interval '1 hour', next_run_at = now() - interval '1 hour'`, pgx.NamedArgs{})
 		require.Equal(t, 200, b.get(t, "/freshness").StatusCode, "it stands for a while")
 		require.NotContains(t, b.log.String(), "level=INFO msg=request")
 	})
@@ -45,7 +45,7 @@ func TestFreshnessProbe(t *testing.T) {
 		t.Parallel()
 		b := setup(t, settings{options: options})
 		scheduleForTest(t, b)
-		b.exec(t, `UPDATE {{schema}}.backup_schedule SET next_run_at = now() - interval '1 hour', created_at = now() - interval '2 hours', stale_at = now() - interval '1 second'`, pgx.NamedArgs{})
+		b.exec(t, `UPDATE {{schema}}.backup_schedule SET updated_at = now() - interval '1 hour', next_run_at = now() - interval '1 hour', created_at = now() - interval '2 hours', stale_at = now() - interval '1 second'`, pgx.NamedArgs{})
 		for _, credential := range []string{"", secrets["tenant"], "unknown"} {
 			a := b.get(t, "/freshness")
 			if credential != "" {
@@ -73,7 +73,7 @@ func TestFreshnessMetrics(t *testing.T) {
 	t.Parallel()
 	b := setup(t, settings{})
 	scheduleForTest(t, b)
-	b.exec(t, `UPDATE {{schema}}.backup_schedule SET next_run_at = now() - interval '1 hour', paused_at = now()`, pgx.NamedArgs{})
+	b.exec(t, `UPDATE {{schema}}.backup_schedule SET updated_at = now() - interval '1 hour', next_run_at = now() - interval '1 hour', paused_at = now()`, pgx.NamedArgs{})
 	b.exec(t, `INSERT INTO {{schema}}.backup (id, user_id, site_id, state, created_at, finished_at, manifest, manifest_key)
 		VALUES ('00000000-0000-0000-0000-000000000001', 'u', 's', 'done', '2026-01-01', '2026-01-01', '', 'm')`, pgx.NamedArgs{})
 	b.exec(t, `INSERT INTO {{schema}}.backup_task (id, backup_id, provider, upload_id, object_key) SELECT id, id, 'db', id, 'o' FROM {{schema}}.backup`, pgx.NamedArgs{})

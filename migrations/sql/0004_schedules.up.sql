@@ -18,6 +18,8 @@ CREATE TABLE {{schema}}.backup_schedule (
     overlap             text        NOT NULL CHECK (overlap IN ('skip', 'queue', 'allow')),
     starting_deadline   interval    CHECK (starting_deadline > interval '0'),
     paused_at           timestamptz,
+    resumed_from        timestamptz,
+    resumed_at          timestamptz,
     retention           jsonb,
     max_age             interval    CHECK (max_age > interval '0'),
 
@@ -40,6 +42,7 @@ CREATE TABLE {{schema}}.backup_schedule (
 
     CONSTRAINT backup_schedule_name UNIQUE (user_id, site_id, name),
     CONSTRAINT backup_schedule_stale CHECK ((stale_at IS NULL) = (max_age IS NULL AND alert_at IS NULL)),
+    CONSTRAINT backup_schedule_resumed CHECK ((resumed_from IS NULL) = (resumed_at IS NULL)),
     CONSTRAINT backup_schedule_skip CHECK ((open_skip_slot IS NULL) = (open_skip_reason IS NULL))
 ) WITH (fillfactor = 80);
 
@@ -54,6 +57,7 @@ CREATE INDEX backup_schedule_retention ON {{schema}}.backup_schedule (user_id, s
 COMMENT ON TABLE  {{schema}}.backup_schedule IS 'When backups of a user''s site are started. A slot is the instant that the cron expression names; it runs behind that by the schedule''s share of its spread.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.version IS 'Counts its edits.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.declared IS 'Whether it is one of the server''s configuration file.';
+COMMENT ON COLUMN {{schema}}.backup_schedule.resumed_at IS 'When its last pause ended, which began at resumed_from: a slot within it that nobody had looked at is one of a pause.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.next_slot IS 'The first slot that is not in backup_schedule_run; NULL: there is none any more.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.next_run_at IS 'When a tick is to look at it.';
 COMMENT ON COLUMN {{schema}}.backup_schedule.last_slot IS 'The last slot that is in backup_schedule_run.';
