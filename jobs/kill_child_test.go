@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,7 +46,7 @@ type child struct {
 	DieAfter  string            // the step behind which it kills itself
 	StopFor   string            // the step behind which it stops itself, once, with SIGSTOP
 	StopAt    int64             // the round trip behind which it does, counted from 1
-	StopIn    string            // the first part of an object whose key has this text, on its way to the store: it stops itself there, once
+	StopIn    string            // a text in the key of an object of one part that it is about to write: it stops itself there, once
 	StopBy    string            // a text in a statement of it, instead of its number, that found or changed rows
 	Tells     bool              // it says what it has passed
 	Idle      string            // River's idle_in_transaction_session_timeout
@@ -167,7 +168,7 @@ func (c *child) store() (blob.Store, error) {
 	if err != nil || c.StopIn == "" {
 		return store, err
 	}
-	return &underway{store, c}, nil
+	return &underway{Store: store, c: c}, nil
 }
 
 func (c *child) plainStore() (blob.Store, error) {
@@ -181,22 +182,32 @@ func (c *child) plainStore() (blob.Store, error) {
 	return azureblob.New(client, nil)
 }
 
-// underway is a store whose requests, once they are on their way, arrive, whatever becomes
-// of those who sent them.
+// underway is a store whose process sleeps before it has sent the requests that write an
+// object, and whose requests arrive then, before anybody has told their sender that its
+// time is over.
 type underway struct {
 	blob.Store
-	c *child
+	c    *child
+	part blob.Part // the last one that was staged
+	data []byte
 }
 
 func (u *underway) StagePart(ctx context.Context, key string, part blob.Part, data []byte) error {
 	if strings.Contains(key, u.c.StopIn) {
-		u.c.stop("a request")
+		u.part, u.data = part, bytes.Clone(data)
 	}
-	return u.Store.StagePart(context.WithoutCancel(ctx), key, part, data)
+	return u.Store.StagePart(ctx, key, part, data)
 }
 
 func (u *underway) Commit(ctx context.Context, key string, parts []blob.Part, info blob.Info) error {
-	return u.Store.Commit(context.WithoutCancel(ctx), key, parts, info)
+	if strings.Contains(key, u.c.StopIn) {
+		u.c.stop("the writing of an object")
+		ctx = context.WithoutCancel(ctx)
+		if err := u.Store.StagePart(ctx, key, u.part, u.data); err != nil {
+			return err
+		}
+	}
+	return u.Store.Commit(ctx, key, parts, info)
 }
 
 func (c *child) workers() *Config {
