@@ -16,6 +16,8 @@ type Subscription struct {
 	seq  int64 // the last event that the reader has, or doesn't want
 	live bool  // it has caught up: the feed holds what comes
 	end  error // why there is nothing more
+
+	looked time.Time // when it last read by itself
 }
 
 // Watch begins to read the events of a backup whose Seq is greater than after.
@@ -83,7 +85,7 @@ func (s *Subscription) Next(ctx context.Context) ([]Event, error) {
 func (s *Subscription) wait(ctx context.Context, changed <-chan struct{}) error {
 	var look <-chan time.Time
 	if !s.w.isRunning() {
-		timer := time.NewTimer(s.w.poll)
+		timer := time.NewTimer(time.Until(s.looked.Add(s.w.poll))) // a caller may come more often than that
 		defer timer.Stop()
 		look = timer.C
 	}
@@ -140,6 +142,7 @@ func (s *Subscription) replay(ctx context.Context) ([]Event, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	s.looked = time.Now()
 	var p page
 	err := s.w.c.pages(ctx, []string{s.f.id}, []int64{s.seq}, func(got page) { p = got })
 	<-s.w.replays

@@ -304,3 +304,26 @@ func TestWatchWithoutRun(t *testing.T) {
 	_, err = s.Next(b.ctx)
 	require.ErrorIs(t, err, backup.ErrNotFound)
 }
+
+// A Watcher that nobody runs has its readers look by themselves, also those that give up
+// sooner than that and come again.
+func TestWatchWithoutRunInShortCalls(t *testing.T) {
+	b := setup(t)
+	w, err := b.client.NewWatcher(&backup.WatcherConfig{PollInterval: 200 * time.Millisecond})
+	require.NoError(t, err)
+	id := b.start().ID
+	s := b.subscribe(w, id, 1)
+	b.ensureLive(s)
+	b.insertEvents(id, 1)
+	for tries := 0; ; tries++ {
+		require.Less(t, tries, 100)
+		ctx, cancel := context.WithTimeout(b.ctx, 50*time.Millisecond)
+		events, err := s.Next(ctx)
+		cancel()
+		if err == nil {
+			require.Equal(t, int64(2), events[0].Seq)
+			return
+		}
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+}
