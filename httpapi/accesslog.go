@@ -5,12 +5,21 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"time"
 )
 
+// tenants are the parts of a path that say whose it is about.
+var tenants = regexp.MustCompile(`/(user|site)/[^/]+`)
+
+// loggedPath is the path without whom it is about: a log outlives what is erased.
+func loggedPath(r *http.Request) string {
+	return tenants.ReplaceAllString(r.URL.EscapedPath(), "/$1/{${1}Id}")
+}
+
 // withLog writes a line for each request, and counts it: never a body, a header or a query,
-// where secrets may be; of a credential its name. It turns a panic into an answer, since one bad request
+// where secrets may be, nor a user's or a site's id; of a credential its name. It turns a panic into an answer, since one bad request
 // must not take the process and its transfers along.
 func withLog(next http.Handler, log *slog.Logger, m *metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +46,7 @@ func logRequest(rec *recorder, r *http.Request, log *slog.Logger, m *metrics, be
 	n, took := noteOf(r.Context()), now().Sub(began)
 	m.observe(n, rec.status, took)
 	log.LogAttrs(r.Context(), level(r, rec.status), "request",
-		slog.String("requestId", RequestID(r.Context())), slog.String("caller", n.caller), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("requestId", RequestID(r.Context())), slog.String("caller", n.caller), slog.String("method", r.Method), slog.String("path", loggedPath(r)),
 		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took),
 		slog.String("remote", r.RemoteAddr))
 }
