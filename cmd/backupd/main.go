@@ -12,12 +12,13 @@
 //	backupd schedule        put, list, show, pause, resume, run and rm schedules of a
 //	                        server, and tell their next slots and what became of the others
 //	backupd retention plan  tell which backups of a server retention would remove, and why
+//	backupd erasure         erase all that a server has of a user or a site, and show the receipt
 //	backupd verify          prove a copy with nothing but itself
 //
 // It ends with status 0 when all went well, 1 when something is wrong, and 2
 // when it wasn't understood. The commands that ask a server tell more: 3 means that the
 // backup failed or was canceled, or that its copy is damaged, 4 that there is no
-// such backup or schedule, 5 that the token doesn't do, and 6 that its state doesn't
+// such backup, schedule or erasure, 5 that the token doesn't do, and 6 that its state doesn't
 // allow this. With --output json they print JSON. A first Ctrl-C or SIGTERM ends it in order; a
 // second one at once, with status 130.
 package main
@@ -57,6 +58,7 @@ type cli struct {
 	Backup    backupCmd    `cmd:"" help:"Start, look at and download backups of a server."`
 	Schedule  scheduleCmd  `cmd:"" help:"Have backups of a server's made again and again."`
 	Retention retentionCmd `cmd:"" help:"See which backups of a server stay."`
+	Erasure   erasureCmd   `cmd:"" help:"Erase all that a server has of a user or a site."`
 	Verify    verifyCmd    `cmd:"" help:"Prove a copy with nothing but itself. The status is 3 if it is damaged."`
 	Token     tokenCmd     `cmd:"" help:"Make credentials for the API."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

@@ -83,6 +83,18 @@ func TestReadmeScheduleCommands(t *testing.T) {
 	}
 }
 
+const erasureCommand = `backupd erasure start --user 658683afc91423af04d82152 --yes`
+
+func TestReadmeErasureCommand(t *testing.T) {
+	t.Parallel()
+	s := setup(t, 1000, "")
+	url := start(t, s.env(), "serve", "--migrate", "--listen", "localhost:0").ready()
+	awaitBackup(t, url, startBackup(t, url).ID) // it is of that user
+	status, out, err := runs(t, []string{"BACKUPD_SERVER=" + url}, strings.Fields(erasureCommand)[1:]...)
+	require.Zero(t, status, err)
+	require.Regexp(t, `backups +1\n`, out)
+}
+
 // Every command of the README is run: here, by another test of this package, or
 // by .ci/run, which takes the test command from the README.
 func TestReadmeCommands(t *testing.T) {
@@ -95,6 +107,7 @@ func TestReadmeCommands(t *testing.T) {
 		"backupd config check --config backupd.yaml\nbackupd migrate up --config backupd.yaml\nbackupd serve --config backupd.yaml",
 		backupCommands,             // TestReadmeBackupCommands
 		scheduleCommands,           // TestReadmeScheduleCommands
+		erasureCommand,             // TestReadmeErasureCommand
 		"go run ./cmd/backupbench", // its own tests, and .ci/run with --gate
 		"go test ./jobs -run '^$' -bench JobLayer -benchtime 2000x -v", // .ci/run, with 300
 	}, shell)

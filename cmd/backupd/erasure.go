@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sitebackup/sitebackup/httpapi/client"
+)
+
+type erasureCmd struct {
+	serverFlags
+
+	Start erasureStartCmd `cmd:"" help:"Erase all that is a user's, or one site's of the user: schedules, backups with their history, and every object in the store. There is no way back."`
+	Show  erasureShowCmd  `cmd:"" help:"Tell how an erasure stands, or show its receipt."`
+}
+
+type erasureStartCmd struct {
+	User string `required:"" placeholder:"ID" help:"The user."`
+	Site string `placeholder:"ID" help:"Only this site of the user's. Defaults to all that is the user's."`
+	Yes  bool   `short:"y" help:"Do it. Without it nothing is erased."`
+	Wait bool   `default:"true" negatable:"" help:"Wait until everything is gone."`
+}
+
+// Run erases.
+func (e *erasureStartCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	what := "all that is of user " + e.User
+	if e.Site != "" {
+		what += ", site " + e.Site
+	}
+	for _, id := range []string{e.User, e.Site} {
+		if id == "." || id == ".." { // no path can have them
+			return &statusError{statusUsage, fmt.Errorf("%q can't be sent as an id", id)}
+		}
+	}
+	if strings.TrimSpace(e.User) == "" {
+		return &statusError{statusUsage, errors.New("--user must not be empty")}
+	}
+	if !e.Yes {
+		return &statusError{statusUsage, fmt.Errorf("this erases %s, and there is no way back: say --yes", what)}
+	}
+	api, err := c.Erasure.client()
+	if err != nil {
+		return err
+	}
+	var res *http.Response
+	if e.Site == "" {
+		res, err = api.EraseUser(ctx, e.User)
+	} else {
+		res, err = api.EraseSite(ctx, e.User, e.Site)
+	}
+	gone, err := client.Read[client.Erasure](res, err)
+	if err != nil {
+		return err
+	}
+	if e.Wait {
+		if gone, err = awaitErasure(ctx, sys, api, gone); err != nil {
+			return err
+		}
+	}
+	return printErasure(sys, &c.Erasure.serverFlags, gone)
+}
+
+// erasurePoll is how often an erasure that is under way is looked at.
+const erasurePoll = time.Second
+
+// awaitErasure waits until everything is gone, and says what holds it up. A server that
+// is away for a moment is asked again.
+func awaitErasure(ctx context.Context, sys *system, api *client.Client, e *client.Erasure) (*client.Erasure, error) {
+	tick := time.NewTicker(erasurePoll)
+	defer tick.Stop()
+	told := ""
+	for e.Status != client.ErasureStatusDone {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("erasure %s goes on without this command: %w", e.ID, context.Cause(ctx))
+		case <-tick.C:
+		}
+		now, err := client.Read[client.Erasure](api.GetErasure(ctx, e.ID.String()))
+		var answer *client.Error
+		switch {
+		case err == nil:
+			e = now
+		case ctx.Err() != nil:
+			continue
+		case errors.As(err, &answer) && !slices.Contains([]int64{http.StatusTooManyRequests, http.StatusServiceUnavailable}, answer.Status):
+			return nil, err
+		}
+		text := ""
+		if err != nil {
+			text = err.Error()
+		} else if e.Error != nil {
+			text = *e.Error
+		}
+		if text != "" && text != told {
+			fmt.Fprintf(sys.err, "backupd: erasure %s is held up: %s\n", e.ID, text)
+		}
+		told = text
+	}
+	return e, nil
+}
+
+type erasureShowCmd struct {
+	ID string `arg:"" help:"The erasure's id."`
+}
+
+// Run shows an erasure.
+func (s *erasureShowCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	id := strings.TrimSpace(s.ID)
+	if id == "" || id == "." || id == ".." {
+		return &statusError{statusUsage, fmt.Errorf("%q is no erasure's id", s.ID)}
+	}
+	api, err := c.Erasure.client()
+	if err != nil {
+		return err
+	}
+	e, err := client.Read[client.Erasure](api.GetErasure(ctx, id))
+	if err != nil {
+		return err
+	}
+	return printErasure(sys, &c.Erasure.serverFlags, e)
+}
+
+// printErasure prints an erasure, which is its receipt once it is done.
+func printErasure(sys *system, c *serverFlags, e *client.Erasure) error {
+	if c.Output == outputJSON {
+		return printJSON(sys, e)
+	}
+	w := tabwriter.NewWriter(sys.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "erasure %s: %s\n", e.ID, e.Status)
+	fmt.Fprintf(w, "  asked for\t%s\n", e.RequestedAt.Format(time.RFC3339))
+	fmt.Fprintf(w, "  done\t%s\n", timeText(e.FinishedAt, "not yet"))
+	fmt.Fprintf(w, "  backups\t%d\n", e.Backups)
+	fmt.Fprintf(w, "  schedules\t%d\n", e.Schedules)
+	fmt.Fprintf(w, "  objects\t%d, %d bytes\n", e.Objects, e.Bytes)
+	if e.Error != nil {
+		fmt.Fprintf(w, "  held up\t%s\n", *e.Error)
+	}
+	return w.Flush()
+}
