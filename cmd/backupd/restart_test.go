@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"bufio"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -117,6 +119,14 @@ func TestStreamsThroughARestartOfPostgres(t *testing.T) {
 			return
 		}
 		_ = change.Body.Close()
+	})
+
+	poll(t, "both to wait", func() bool {
+		res, err := http.Get(api + "/metrics")
+		require.NoError(t, err)
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, errors.Join(err, res.Body.Close()))
+		return strings.Contains(string(text), `open_streams{kind="longPoll"} 1`) && strings.Contains(string(text), `open_streams{kind="events"} 1`)
 	})
 
 	require.NoError(t, postgres.Close())
