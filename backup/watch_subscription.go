@@ -17,7 +17,7 @@ type Subscription struct {
 	live bool  // it has caught up: the feed holds what comes
 	end  error // why there is nothing more
 
-	looked time.Time // when it last read by itself
+	look *time.Timer // when it reads by itself again, where nobody runs the Watcher
 }
 
 // Watch begins to read the events of a backup whose Seq is greater than after.
@@ -85,9 +85,10 @@ func (s *Subscription) Next(ctx context.Context) ([]Event, error) {
 func (s *Subscription) wait(ctx context.Context, changed <-chan struct{}) error {
 	var look <-chan time.Time
 	if !s.w.isRunning() {
-		timer := time.NewTimer(time.Until(s.looked.Add(s.w.poll))) // a caller may come more often than that
-		defer timer.Stop()
-		look = timer.C
+		if s.look == nil {
+			s.look = time.NewTimer(s.w.poll)
+		}
+		look = s.look.C // it goes on between calls: they may come more often
 	}
 	select {
 	case <-changed:
@@ -142,7 +143,9 @@ func (s *Subscription) replay(ctx context.Context) ([]Event, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	s.looked = time.Now()
+	if s.look != nil {
+		s.look.Reset(s.w.poll)
+	}
 	var p page
 	err := s.w.c.pages(ctx, []string{s.f.id}, []int64{s.seq}, func(got page) { p = got })
 	<-s.w.replays
