@@ -7,15 +7,26 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
-// tenants are the parts of a path that say whose it is about.
-var tenants = regexp.MustCompile(`/(user|site)/[^/]+`)
+// tenants are the parts of a path that say whose it is about; the first is a provider,
+// which may be named as one of them.
+var tenants = regexp.MustCompile(`/tasks/[^/]+|/user/[^/]+(/site/[^/]+)?`)
 
 // loggedPath is the path without whom it is about: a log outlives what is erased.
 func loggedPath(r *http.Request) string {
-	return tenants.ReplaceAllString(r.URL.EscapedPath(), "/$1/{${1}Id}")
+	return tenants.ReplaceAllStringFunc(r.URL.EscapedPath(), func(part string) string {
+		switch {
+		case strings.HasPrefix(part, "/tasks/"):
+			return part
+		case strings.Count(part, "/") > 2:
+			return "/user/{userId}/site/{siteId}"
+		default:
+			return "/user/{userId}"
+		}
+	})
 }
 
 // withLog writes a line for each request, and counts it: never a body, a header or a query,

@@ -95,4 +95,17 @@ func TestErase(t *testing.T) {
 
 	p := requireProblem(t, erase(b.as(secrets["site"]), "/user/%00/site/s/backup"), 422, httpapi.CodeValidationFailed)
 	require.Equal(t, "path.userId", p.Errors[0].Location)
+
+	// The log says what was asked for, and not about whom.
+	for path, logged := range map[string]string{
+		user + "/backup": "/user/{userId}/backup", user + "/site/some%2Fwhere/backup": "/user/{userId}/site/{siteId}/backup",
+		"/user/tasks/backups": "/user/{userId}/backups", "/backup/x/tasks/user/content": "/backup/x/tasks/user/content", "/backup/x/tasks/site/content": "/backup/x/tasks/site/content",
+	} {
+		mine.get(t, path)
+		require.Contains(t, b.log.String(), "path="+logged+" ")
+	}
+	for _, name := range []string{"%C3%BC", "ü", "where"} {
+		require.NotContains(t, b.log.String(), "path=/user/"+name)
+		require.NotContains(t, b.log.String(), "/site/"+name)
+	}
 }
