@@ -112,7 +112,7 @@ func asNobody(t *testing.T, dir string) func(*exec.Cmd) {
 		require.NoError(t, os.Mkdir(home, 0o700))
 		require.NoError(t, nobody.give(home))
 		cmd.Path, cmd.Args[0], cmd.Dir = self, self, home
-		cmd.Env = append(cmd.Env, "HOME="+home, "XDG_CACHE_HOME=")
+		cmd.Env = append(cmd.Env, "HOME="+home, "XDG_CACHE_HOME=", "TMPDIR="+home) // the machine's may be closed to others
 		runAs(cmd, nobody)
 	}
 }
