@@ -125,9 +125,11 @@ func (n *tenant) fill(t testing.TB, user string) {
 	}
 	n.done, n.canceled = begin("s"), begin("slow")
 	n.failed = n.schedule(t, user)
-	var erasure string // that no job works on, so that it stays under way
-	require.NoError(t, n.pool.QueryRow(t.Context(), "INSERT INTO "+n.schema+".backup_erasure (id, user_id, site_id, whole_user, requested_at) "+
-		"VALUES (gen_random_uuid(), $1, 'gone', false, now()) RETURNING id::text", user).Scan(&erasure))
+	var erasure string // whose job waits for an hour, so that it stays under way
+	require.NoError(t, n.pool.QueryRow(t.Context(), "WITH j AS (INSERT INTO "+n.schema+".river_job (kind, args, max_attempts, queue, state, scheduled_at) "+
+		"VALUES ('backup_erase', '{}', 1, 'backup', 'scheduled', now() + interval '1 hour') RETURNING id) "+
+		"INSERT INTO "+n.schema+".backup_erasure (id, user_id, site_id, whole_user, requested_at, river_job_id) "+
+		"SELECT gen_random_uuid(), $1, 'gone', false, now(), j.id FROM j RETURNING id::text", user).Scan(&erasure))
 	n.erasures = []string{erasure}
 	n.awaitStatus(t, n.done, "done")
 	n.awaitStatus(t, n.failed, "failed")
