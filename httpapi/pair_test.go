@@ -126,11 +126,15 @@ func (n *tenant) fill(t testing.TB, user string) {
 	n.done, n.canceled = begin("s"), begin("slow")
 	n.failed = n.schedule(t, user)
 	var erasure string // whose job waits for an hour, so that it stays under way
-	require.NoError(t, n.pool.QueryRow(t.Context(), "WITH j AS (INSERT INTO "+n.schema+".river_job (kind, args, max_attempts, queue, state, scheduled_at) "+
-		"VALUES ('backup_erase', '{}', 1, 'backup', 'scheduled', now() + interval '1 hour') RETURNING id) "+
+	require.NoError(t, n.pool.QueryRow(t.Context(), "WITH r AS (SELECT gen_random_uuid() AS id), "+
+		"j AS (INSERT INTO "+n.schema+".river_job (kind, args, max_attempts, queue, state, scheduled_at) "+
+		"SELECT 'backup_erase', jsonb_build_object('erasure_id', r.id), 1, 'backup', 'scheduled', now() + interval '1 hour' FROM r RETURNING id) "+
 		"INSERT INTO "+n.schema+".backup_erasure (id, user_id, site_id, whole_user, requested_at, river_job_id) "+
-		"SELECT gen_random_uuid(), $1, 'gone', false, now(), j.id FROM j RETURNING id::text", user).Scan(&erasure))
+		"SELECT r.id, $1, 'gone', false, now(), j.id FROM r, j RETURNING id::text", user).Scan(&erasure))
 	n.erasures = []string{erasure}
+	mended, err := n.client.Ledger().MendErasures(t.Context(), 10)
+	require.NoError(t, err)
+	require.Zero(t, mended, "the reconciler would work on it")
 	n.awaitStatus(t, n.done, "done")
 	n.awaitStatus(t, n.failed, "failed")
 	n.awaits(t, n.canceled, func(v httpapi.Backup) bool { return len(v.Tasks) > 0 })
