@@ -1,203 +1,207 @@
-// Package backup is how you ask for backups, and how you learn what became of
-// them. This page tells the design of the whole system.
+// Package backup is how you ask for backups and find out what became of them. This
+// page describes the design of the whole system.
 //
 // # The promise
 //
 // A program that holds other people's data owes its users backups. Here, a
-// backup that says done is a complete, provable copy:
+// backup marked done is a complete, provable copy:
 //
 //   - A task is done only when the end of its source's stream was proven, every
-//     byte was hashed on its way in, the store holds the object with that
-//     length, and the fact is in Postgres.
-//   - A backup is done only when every task is, and its manifest is in the
-//     store, written last. No manifest, no backup.
+//     byte was hashed on its way in, the store holds the object at that length,
+//     and that fact is in Postgres.
+//   - A backup is done only when all its tasks are and its manifest, which is
+//     written last, is in the store. No manifest, no backup.
 //   - A crash, a deploy or a broken connection costs seconds, not the transfer.
 //   - Asking is transactional: [Client.StartTx] writes in the caller's own
-//     transaction. Rolled back, nothing exists; committed, it will run.
+//     transaction. If it rolls back, nothing exists; if it commits, the backup
+//     will run.
 //
-// # Asking
+// # Asking for a backup
 //
-// A [Client] is made with [New]. A program that only asks needs neither a store
-// nor providers, and links neither workers nor a cloud SDK:
+// [New] makes a [Client]. A program that only asks for backups needs neither a store
+// nor providers, and links in neither workers nor a cloud SDK:
 //
 //	client, err := backup.New(&backup.Config{})
 //	...
 //	b, err := client.StartTx(ctx, tx, backup.StartParams{UserID: "u1", SiteID: "s1"})
 //
-// Other languages insert a River job of kind "backup"; see [PlanArgs].
-// [Client.Get] and [Client.List] tell how a backup stands, [Client.Cancel] and
-// [Client.Retry] change that, and [Client.Events] lists every change, each
-// written in the transaction that made it.
+// Programs in other languages insert a River job of kind "backup"; see [PlanArgs].
 //
-// [Client.Hold] keeps a backup from being deleted, as a legal hold does, until
-// [Client.Release]; [Client.Delete] takes it away, its objects first and its rows
-// last. [Client.Verify] has the stored copy read again and compared with the
-// manifest; [VerifyCopy] does the same with nothing but a store. [Client.PutSchedule]
-// has backups started at times. A [Scope] names the
-// tenants that somebody may see. A [Watcher] follows events as they are written.
+// [Client.Get] and [Client.List] report the state of backups, [Client.Cancel] and
+// [Client.Retry] change it, and [Client.Events] lists every change, each of which was
+// recorded in the transaction that made it. A [Watcher] follows events as they are
+// written.
 //
-// # The way of a backup
+// [Client.Hold] protects a backup from deletion, as a legal hold does, until
+// [Client.Release]. [Client.Delete] removes a backup, its objects first and its rows
+// last. [Client.Verify] has the stored copy read again and compared with the manifest;
+// [VerifyCopy] does the same with nothing but a store. [Client.PutSchedule] has backups
+// started at set times. A [Scope] names the tenants that a caller may see.
+//
+// # The life of a backup
 //
 //	StartTx ──row + River job──▶ plan ──a task and a job per provider──▶ tasks ──the last one──▶ seal
 //
-// Its row is pending until it is planned: a River job of kind "backup" resolves
-// the providers and makes a task for each, with a River job in that provider's
-// own queue. Then it is running. When the last task is done, the same
-// transaction makes it sealing and enqueues the writing of the manifest; with
-// that in the store it is done. When a task fails for good the backup is failed
-// and the other tasks are canceled, unless ContinueOnFailure was asked for.
+// A backup is pending until it is planned: a River job of kind "backup" resolves the
+// providers and creates a task for each, with a River job in that provider's own queue.
+// Then the backup is running. When the last task is done, the same transaction makes
+// the backup sealing and enqueues the job that writes the manifest; once that is in the
+// store, the backup is done. When a task fails for good, the backup is failed and the
+// other tasks are canceled, unless ContinueOnFailure was asked for.
 //
-// Package jobs has the workers. They write through [Ledger], whose verbs are
-// fenced: a worker holds a lease on what it works on, with a random token, and
-// every write says that the token must still be there.
+// The workers are in package jobs. They write through a [Ledger], whose methods are
+// fenced: a worker holds a lease, with a random token, on whatever it works on, and each
+// of its writes takes effect only if that token is still in the row.
 //
-// # The rules of the tables
+// # Locking and concurrency
 //
-// The row of the backup is locked first, always, then its tasks. How many tasks
-// are open is an exact counter in it. Every change is guarded in SQL by the state
-// it leaves, so that two may race and one loses cleanly. READ COMMITTED is
-// assumed. Ages are computed in the database, so that clocks may differ.
+// The row of the backup is always locked first, then those of its tasks. The number of
+// open tasks is an exact counter in the backup's row. Every change is guarded in SQL by
+// the state it leaves, so when two changes race, one of them loses cleanly. READ
+// COMMITTED is assumed. Ages are computed in the database, so the clocks of the
+// processes may differ.
 //
-// What many tasks of a process need at the same time is written together: one
-// statement for each kind of change, over all the rows, in one transaction. A row
-// that somebody else has locked is left out, and its change waits alone.
+// Changes that many tasks of a process need at the same time are written together: one
+// statement per kind of change, over all the rows, in one transaction. A row that
+// somebody else has locked is left out, and its change waits on its own.
 //
-// # A task's way
+// # The life of a task
 //
-// The worker asks the [Provider] for the export and streams it, in parts of a
-// fixed size and in bounded memory, into the store, where nobody sees it yet
-// (package blob). A journal in Postgres follows: which parts are stored, and the
-// state of the SHA-256 over them. A later attempt goes on where the journal ends,
-// if the source can prove that it still serves the same bytes ([Export.Validator]),
-// or gave a mark from which to go on ([Export.Cursor]); else it begins again under
-// a new name, so that two attempts' bytes never mix.
+// The worker asks the [Provider] for the export and streams it, in parts of a fixed size
+// and in bounded memory, into the store, where it stays invisible for now (see package
+// blob). A journal in Postgres keeps up with it: which parts are stored, and the state of
+// the SHA-256 over them. A later attempt resumes where the journal ends, provided that
+// the source can prove that it still serves the same bytes ([Export.Validator]), or gave a
+// cursor from which to resume ([Export.Cursor]). Otherwise the attempt starts over under
+// a new name, so that the bytes of two attempts never mix.
 //
-// At the end of the stream, the end is proven: the announced length arrived, a
-// digest matched, or the framing ended properly ([End]). A stream that merely
-// stopped is no proof. Then one statement takes the task through the commit
-// gate: it is committing, and its part list, length and SHA-256 are final. From
-// there on whoever holds the lease commits exactly that, without reading the
-// source again. Cancel, retry and failure of a sibling wait for a task that is
-// committing.
+// When the stream ends, its end has to be proven: the announced length arrived, a digest
+// matched, or the framing ended properly ([End]). A stream that merely stopped proves
+// nothing. Then one statement takes the task through the commit gate: the task is now
+// committing, and its part list, length and SHA-256 are final. From then on, whoever
+// holds the lease commits exactly that list, without reading the source again. Cancel,
+// retry and the failure of a sibling wait for a task that is committing.
 //
 // # Attempts
 //
-// An attempt that fails has a class. A permanent failure ends the task; after a
-// retryable one it is tried again, behind a backoff that doubles from a second to
-// five minutes, less up to a quarter at random; where the source or the store said
-// how long to wait (Retry-After), it waits that long and no attempt is used up.
-// [ProviderConfig.MaxAttempts] and RetryFor bound it all. A worker that died or was
-// stopped is no failure; and an attempt that went on behind another one and came
-// further starts the count again, since what breaks off a hundred times and
-// advances each time will end, and what always begins again may not. [Task.Attempts]
-// keeps what every attempt did.
+// Every failed attempt has a class. After a permanent failure the task has failed. After
+// a retryable one it is tried again, after a backoff that doubles from one second to five
+// minutes, less a random amount of up to a quarter. If the source or the store said how
+// long to wait (Retry-After), the task waits that long, and no attempt is used up.
+// [ProviderConfig.MaxAttempts] and RetryFor bound all of this. A worker that died or was
+// stopped is no failure. An attempt that resumed an earlier one and got further resets the
+// count: a transfer that breaks off a hundred times but advances each time will finish,
+// while one that always starts over may never do so. [Task.Attempts] records what each
+// attempt did.
 //
-// # Limits, and whose turn it is
+// # Limits and fairness
 //
-// A provider's tasks have a queue of their own, of which each process works
-// MaxWorkers at once. [ProviderConfig.MaxRunning] and [Config.MaxRunningPerUser]
-// hold over all processes together: they are counted when a task is claimed, and
-// one that finds no room waits without a River job until another one's end makes
-// some. Who has fewer backups open goes first: a River job's priority falls with
-// the number of older open backups of its user (0; 1 to 3; 4 to 15; more), so that
-// a single backup never waits behind another user's thousand. Within a priority
-// it is first come, first served; a task that is tried again queues anew.
+// Each provider's tasks have a queue of their own, of which every process works at most
+// MaxWorkers at once. [ProviderConfig.MaxRunning] and [Config.MaxRunningPerUser] apply
+// across all processes: they are counted when a task is claimed, and a task that finds no
+// room waits, without a River job, until the end of another one makes room. Users with
+// fewer open backups go first: the priority of a River job falls with the number of its
+// user's older open backups (0; 1 to 3; 4 to 15; more), so a single backup never waits
+// behind another user's thousand. Within a priority it is first come, first served; a
+// task that is retried goes to the back of the queue.
 //
 // Sizes are limited per export ([ProviderConfig.MaxSize]) and per backup
-// ([Config.MaxSize], [StartParams].MaxSize): when the backup is planned, if the
-// source can tell ([Sizer]); by what the export announces, before a byte of it is
-// read; and by what arrives: an export stops at its limit and one byte more, a
-// backup at the journal write that finds the sum exceeded. [ProviderConfig.MinSize]
-// is for exports that are never that small.
+// ([Config.MaxSize], [StartParams].MaxSize). The limits are checked when the backup is
+// planned, if the source can tell the size ([Sizer]); against what the export announces,
+// before a byte of it is read; and against what arrives: an export stops one byte beyond
+// its limit, a backup at the first journal write that finds the sum exceeded.
+// [ProviderConfig.MinSize] is for exports that are known never to be that small.
 //
 // # Schedules
 //
-// A [Schedule], put by [Client.PutSchedule], starts backups of a user's site. The slots of
-// its cron expression are times on the clocks of its zone: one that daylight saving
-// skips is right behind the gap, one that it repeats is there once (package cron). A
-// slot runs behind its time by the schedule's share of Spread, which follows from its
-// id.
+// A [Schedule], created by [Client.PutSchedule], starts backups of one user's site. The
+// slots of its cron expression are times on the clocks of its time zone: one that
+// daylight saving skips comes right after the gap, and one that daylight saving repeats
+// comes once (see package cron). A slot is started later than its nominal time by the
+// schedule's share of Spread, which is derived from the schedule's id.
 //
-// When the next slot runs is in the schedule's row. A River job ticks every ten seconds,
-// but only wakes: [Ledger.TickSchedules] takes the rows that are due, as no other process
-// does at that moment, writes what becomes of each of their slots, starts the backups,
-// and moves the rows on, in one transaction. So a slot is never lost, whoever was dead
-// meanwhile, and never started twice: (schedule, slot) is unique among backups and among
-// runs. What wasn't started is in [Client.ScheduleRuns] with its reason: the schedule was
-// paused; the slot's time had passed and CatchUp or StartingDeadline left it out; or an
-// earlier backup hadn't ended and Overlap did.
+// The time of the next slot is stored in the schedule's row. A River job ticks every ten
+// seconds, but it is only a wake-up call: [Ledger.TickSchedules] locks the rows that are
+// due, so that no other process works on them, records what becomes of each of their slots,
+// starts the backups and advances the rows, all in one transaction. So no slot is ever
+// lost, whichever process was down in the meantime, and none is started twice: (schedule,
+// slot) is unique among backups and among runs. Slots that weren't started are in
+// [Client.ScheduleRuns] with the reason: the schedule was paused; the slot's time had
+// passed and CatchUp or StartingDeadline ruled it out; or an earlier backup hadn't ended
+// and Overlap ruled it out.
 //
-// A schedule that is edited goes on behind the last slot of which something became.
+// A schedule that is edited continues after the last slot that was recorded.
 //
-// # What mends itself
+// # Self-repair
 //
-// A dead worker's lease ends; River's rescuer asks the lease, and gives the job
-// to another worker. Jobs that were deleted, discarded or canceled behind the
-// workers' backs are found by a reconciler, every minute: lost ones are replaced,
-// and where somebody canceled one in River UI the backup is canceled, unless it is
-// sealing by then.
+// When a worker dies, its lease expires; River's rescuer checks the lease and gives the
+// job to another worker. A reconciler, which runs every minute, finds jobs that were
+// deleted, discarded or canceled behind the workers' backs. It replaces lost ones; if
+// somebody canceled a job in River UI, it cancels the backup, unless the backup is already
+// sealing.
 //
 // # Retention
 //
-// Package retention decides which backups of a pair {user, site} stay, as a pure
-// function of the backups, the policies and the time. Each schedule's backups are under
-// its own policy ([ScheduleParams].Retention) or, without one, under the server's
-// ([Config].Retention), in the schedule's time zone; those that no schedule has started,
-// and those of schedules that are gone, are together under the server's, in UTC. Without
-// any policy everything stays. A backup is as old as its CreatedAt says.
+// Package retention decides which backups of a pair {user, site} are kept, as a pure
+// function of the backups, the policies and the time. The backups of a schedule are
+// subject to the schedule's own policy ([ScheduleParams].Retention) or, if it has none, to
+// the server's ([Config].Retention), in the schedule's time zone. Backups that no schedule
+// started, and those whose schedule is gone, are together subject to the server's policy,
+// in UTC. Without any policy everything is kept. The age of a backup counts from its
+// CreatedAt.
 //
-// [Client.PlanRetention] says what would go, and why, and does nothing. A River job does
-// it, at every full hour: it goes through all pairs that have a policy, 100 at a time, and
-// makes what is to go deleting, as [Client.Delete] does, so that a crash leaves nothing
-// behind. Pairs with nothing to be removed are read and not locked. The others are judged
-// again under the locks of all their backups that have ended, so that nobody can hold,
-// retry or find damage in one of them meanwhile. A backup that somebody else has locked
-// isn't waited for; it counts for nothing, and without it more stays, never less.
+// [Client.PlanRetention] reports what would be removed and why, and changes nothing. A River
+// job does the removal, every hour on the hour: it goes through all pairs that have a
+// policy, 100 at a time, and makes whatever is to go deleting, as [Client.Delete] does, so
+// that a crash leaves nothing behind. Pairs with nothing to remove are read but not locked.
+// The others are judged again while all their finished backups are locked, so that nobody
+// can hold or retry one of them, or find damage in it, in the meantime. A backup that
+// somebody else has locked isn't waited for. It is left out of the judgement, and that can
+// only keep more backups, never fewer.
 //
-// A worker that was stopped for longer than its lease may write its object or manifest
-// to the store when its backup has been deleted. So deletions leave tombstones: ten
-// minutes and a week later that job looks at the places of deleted backups again, and
-// removes what is there.
+// A worker that was suspended for longer than its lease may write its object or manifest to
+// the store after its backup has been deleted. Deletions therefore leave tombstones: ten
+// minutes later, and again a week later, the same job looks at where the deleted backup
+// was and removes what it finds.
 //
-// # What is kept for how long
+// # What is kept, and for how long
 //
-// A pruner, every hour and in bounded batches, removes what [Config.Keep] doesn't keep
-// any more. So much there is at most in each table:
+// A pruner removes, every hour and in bounded batches, what [Config.Keep] no longer keeps.
+// This bounds each table as follows:
 //
 //   - backup and backup_task: what retention, [Client.Delete] and [Client.Erase] leave.
 //     Manifests are in backup.
 //   - backup_event, the attempts in backup_task, and the journals, backup_part: those of
-//     backups that are open, or ended or had an event in the last 30 days
-//     ([Keep].Details). Of an older one the last event stays, so that a reader of events,
-//     wherever it goes on, gets what became of the backup; seq counts on. A retry so
-//     late begins at the first byte.
-//   - backup_key: as long as Config.KeyLifetime, 24 hours, and those that backups have
-//     in their rows as long as these.
-//   - backup_slot: one row for each open task, where there are limits.
+//     backups that are open, or that ended or had an event in the last 30 days
+//     ([Keep].Details). Of an older backup the last event is kept, so that a reader of
+//     events, wherever it resumes, learns what became of the backup; seq keeps counting. A
+//     retry that comes so late starts at the first byte.
+//   - backup_key: for Config.KeyLifetime, 24 hours; keys in the rows of backups live as
+//     long as those rows.
+//   - backup_slot: one row for each open task, if there are limits.
 //   - backup_schedule: until it is deleted. backup_schedule_run: 90 days ([Keep].Runs),
-//     and of each schedule its last run, a slot that waits, and skips that go on.
+//     plus each schedule's last run, a waiting slot, and skips that are still going on.
 //     backup_schedule_event: 90 days ([Keep].Alerts).
 //   - backup_erasure: those under way, and receipts for 3 years ([Keep].Receipts).
-//   - backup_tombstone: 7 days and 10 minutes behind a deletion.
-//   - river_job: what is to be done, and of what has ended a day if it was completed and
-//     a week if it was canceled or discarded. jobs.Configure sets that where the host
-//     hasn't.
+//   - backup_tombstone: until 7 days and 10 minutes after a deletion.
+//   - river_job: what is still to be done; completed jobs for a day, canceled and discarded
+//     ones for a week. jobs.Configure sets that unless the host has set it.
 //
-// An erasure leaves a receipt of counts and times, which names nobody.
+// An erasure leaves a receipt of counts and times that names nobody.
 //
-// Of daily backups of 1,000 pairs, of two exports each, that are kept for 60 days and
-// 12 months, all tables with their indexes take about half a gigabyte, the manifests aside,
-// after a year as after half of one.
+// With daily backups of 1,000 pairs, two exports each, that are kept for 60 days and 12
+// months, all tables and their indexes take about half a gigabyte, not counting manifests,
+// after a year just as after half a year.
 //
 // # Names in the store
 //
 //	<prefix>/<user>/<site>/<backup>/<provider>/<upload id>
 //	<prefix>/<user>/<site>/<backup>/manifest.json
 //
-// Each segment is percent-encoded. A tenant's objects are found by prefix.
+// Each segment is percent-encoded. A tenant's objects can be found by prefix.
 //
 // # What it doesn't do
 //
-// It doesn't restore, deduplicate or encrypt. It copies what an export API
-// gives; that the export is a good one is the provider's word.
+// It doesn't restore, deduplicate or encrypt. It copies what an export API serves; that
+// the export itself is good is the provider's word.
 package backup

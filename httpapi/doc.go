@@ -1,116 +1,125 @@
-// Package httpapi shows backups over HTTP. It is thin: what a request means is
-// decided in package backup, and who does the work is package jobs, which this
-// package doesn't know.
+// Package httpapi serves backups over HTTP. It is thin: package backup decides what a
+// request means, and package jobs, which this package doesn't know, does the work.
 //
-//	POST   /backup                 asks for a backup: 202, Location, and the backup
+//	POST   /backup                 requests a backup: 202, Location, and the backup
 //	GET    /backup                 lists backups, the newest first
-//	GET    /backup/{id}            tells how one stands; with ?wait= when that has changed
+//	GET    /backup/{id}            shows one; with ?wait= as soon as it has changed
 //	GET    /backup/{id}/events     sends its events, as they happen
 //	POST   /backup/{id}/cancel     cancels it and its exports
 //	POST   /backup/{id}/retry      runs it again where it failed or was canceled
 //	DELETE /backup/{id}            deletes it
 //	POST   /backup/{id}/verify     compares its stored copy with the manifest
 //	POST   /backup/{id}/hold       puts a legal hold on it
-//	POST   /backup/{id}/release    ends that
-//	GET    /backup/{id}/manifest   is what proves its copy
+//	POST   /backup/{id}/release    removes the hold
+//	GET    /backup/{id}/manifest   returns the manifest, which proves the copy
 //	GET    /backup/{id}/tasks/{provider}/content
-//	                               sends an export as it is stored
-//	GET    /provider               lists the exports that there are
+//	                               downloads a stored export
+//	GET    /provider               lists the providers
 //
-//	POST   /schedule               makes a schedule: 201, Location, and the schedule
+//	POST   /schedule               creates a schedule: 201, Location, and the schedule
 //	GET    /schedule               lists schedules
 //	GET    /schedule/{id}          shows one
 //	PUT    /schedule/{id}          replaces its settings
-//	DELETE /schedule/{id}          deletes it; its backups stay
-//	POST   /schedule/{id}/pause    has its slots skipped
-//	POST   /schedule/{id}/resume   ends that
-//	POST   /schedule/{id}/run      starts a backup out of turn: 202, and the backup
-//	GET    /schedule/{id}/next     tells its next slots
-//	GET    /schedule/{id}/slot     tells what became of its slots
+//	DELETE /schedule/{id}          deletes it; its backups are kept
+//	POST   /schedule/{id}/pause    pauses it: its slots are skipped
+//	POST   /schedule/{id}/resume   resumes it
+//	POST   /schedule/{id}/run      starts a backup now: 202, and the backup
+//	GET    /schedule/{id}/next     lists its next slots
+//	GET    /schedule/{id}/slot     lists what became of its past slots
 //
-//	GET    /retention/plan         tells which backups would be removed, and why
-//	DELETE /user/{userId}/backup   erases all that is a user's: 202, and the erasure
+//	GET    /retention/plan         shows which backups would be removed, and why
+//	DELETE /user/{userId}/backup   erases everything of a user: 202, and the erasure
 //	DELETE /user/{userId}/site/{siteId}/backup
-//	                               erases all that is a site's
-//	GET    /erasure/{id}           tells how an erasure stands, and is its receipt
+//	                               erases everything of a site
+//	GET    /erasure/{id}           shows the progress of an erasure, and is its receipt
 //
-// [Register] adds these operations to a huma API that a host program has.
-// [NewHandler] makes a whole handler of them, with everything around: the
-// OpenAPI description, health, request ids, access log, and what answers a
-// request that fits nothing.
+// [Register] adds these operations to a huma API of the host program. [NewHandler]
+// makes a complete handler: the operations and everything around them, such as the OpenAPI
+// description, probes, metrics, request ids, the access log, and the answers to requests
+// that match no operation.
 //
 // # Who may do what
 //
-// Where [Options.Authorize] is set, each operation asks who sent the request
-// before it reads it, and needs a scope: read, write or admin. [Tokens] knows
-// callers by bearer tokens (RFC 6750), which [Token] describes. Without a
-// credential that it knows the answer is 401; without the scope it is 403.
+// If [Options.Authorize] is set, each operation authenticates the caller before it reads
+// the request, and requires a scope: read, write or admin. [Tokens] authenticates callers
+// by bearer tokens (RFC 6750), which [Token] describes. Without a known credential the
+// answer is 401; without the scope it is 403.
 //
-// A caller may be limited to tenants by patterns of users and sites. What belongs
-// to others is not there for it: the answer is that for an id that doesn't exist,
-// 404. Asking for a backup of a user or site that the caller isn't for is refused
-// with 403 before anything is looked at: it says what the credential lacks, and
-// nothing of whether there is such a user.
+// A caller may be limited to tenants by patterns of users and sites. To that caller, what
+// belongs to others doesn't exist: the answer is 404, as for an unknown id. A request for
+// a backup of a user or site that the caller has no access to is refused with 403 before
+// anything is looked up: it says what the credential lacks, and nothing about whether
+// there is such a user.
 //
 // Each caller has a rate limit ([RateLimit]), counted by its name, and so has each
-// address that sends no valid credential. Beyond it the answer is 429, and its
-// header Retry-After says in whole seconds when to try again.
+// address that sends no valid credential. Beyond it the answer is 429, with a Retry-After
+// in whole seconds.
 //
-// The OpenAPI description, its page and the probes are for everybody.
+// The OpenAPI description, its page and the probes are open to everybody.
 //
 // # Asking once
 //
-// A client that doesn't learn what became of its POST /backup sends it again with the
-// same Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). A key is one
-// caller's own and is kept for [backup.Config.KeyLifetime], a day by default. The
-// same body is then answered the same: 202, and the same backup, as it stands
-// now. Another body is answered 422. Of requests with one key that come at
-// the same time one starts a backup, and the others wait for it and get its
-// answer. The member ifActive is for callers that don't know of each other.
+// A client that didn't receive the answer to its POST /backup sends the request again with
+// the same Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). A key belongs to
+// one caller and is kept for [backup.Config.KeyLifetime], a day by default. The same body
+// then gets the same answer: 202, and the same backup in its current state. A different
+// body is answered 422. Of concurrent requests with the same key, one starts a backup; the
+// others wait for it and get its answer. The member ifActive is for callers that don't
+// know of each other.
 //
 // # Lists
 //
-// GET /backup answers at most limit backups and, where there may be more, a cursor for
-// the next page, both as nextCursor and in a header Link. A cursor is a place: what is
-// started meanwhile comes before it, and nothing is skipped or told twice. The lists of
-// schedules and of their slots have pages likewise.
+// GET /backup returns at most limit backups and, if there may be more, a cursor for the
+// next page, both as nextCursor and in a Link header. A cursor is a position: backups that
+// are started in the meantime come before it, so nothing is skipped or listed twice. The
+// lists of schedules and of their slots are paginated in the same way.
 //
 // # Schedules
 //
 // A schedule starts backups of a user's site at the times that a cron expression names:
-// its slots. [Schedule] has what it does, and package backup tells how. Of its lists,
-// /next has the slots to come, and /slot what became of those that were: each was
-// started, as a backup, or waits, or was skipped for a reason.
+// its slots. [Schedule] describes its settings, and package backup how it works. /next
+// lists the slots to come, and /slot what became of the past ones: each was started as a
+// backup, is waiting, or was skipped for a reason.
 //
-// An answer with one schedule has an ETag. PUT and DELETE with it as If-Match are answered
-// 412 when the schedule was changed in between: of two that begin with one answer, one
-// wins. That it has gone on to its next slot is no such change. A PUT replaces all
-// settings: one that it leaves out gets its default. A schedule of the server's
-// configuration file can be paused and run, and else is changed there alone: 409.
+// Every response with a single schedule has an ETag. A PUT or DELETE that sends it as
+// If-Match is answered 412 if the schedule was changed in between, so that of two clients
+// that start from the same response only one wins. Advancing to the next slot doesn't
+// count as a change. A PUT replaces all settings: those that it leaves out get their
+// defaults. A schedule declared in the server's configuration file can be paused and run
+// here, but otherwise changed only in the file: 409.
 //
 // # Downloads
 //
-// An export is streamed from the store in bounded memory, and so is answered to
-// HEAD and to a range. Its ETag is its SHA-256, with which a client goes on where
-// a download broke off (Range and If-Range), and its Repr-Digest (RFC 9530) has
-// that of the whole, for the client to check. A download that breaks off on this
-// side breaks its connection, so that it never looks whole. A reader that takes
-// nothing for [Options.StallTimeout] is left. What was exported may be anything: a
-// browser saves it, and is told to run none of it.
+// An export is streamed from the store in bounded memory; HEAD and ranges are supported.
+// Its ETag is its SHA-256, with which a client can resume an interrupted download (Range
+// and If-Range), and its Repr-Digest (RFC 9530) carries the digest of the whole for the
+// client to check. A download that fails on the server's side breaks the connection, so
+// that it never looks complete. A reader that takes nothing for [Options.StallTimeout] is
+// dropped. The content of an export can be anything: browsers are told to save it and not
+// to run it.
 //
 // # Metrics
 //
-// /metrics has, in the form of Prometheus, how long requests took by operation and
-// status, backups and tasks by state, the bytes stored, River's jobs by queue and
-// state, and what the process uses. Where credentials are asked for it wants a
-// bearer token with the scope read that is for all tenants. Backups are counted at
-// most every 15 seconds, whoever asks, and more rarely where that takes long.
+// /metrics has, in Prometheus's text format, the duration of requests by operation and
+// status, backups and tasks by state, the bytes stored, River's jobs by queue and state,
+// the freshness of schedules, and the resources that the process uses. If callers are
+// authenticated, it requires a bearer token with the scope read for all tenants. Backups
+// are counted at most every 15 seconds, whoever asks, and less often if counting is slow.
+// All servers on one database report the same counts: take their maximum, not their sum.
+//
+// # Probes
+//
+// /healthz answers 200 as long as the process serves requests. /readyz answers 200 if the
+// database, its migrations and, where this server has one, the store can be used, and 503
+// otherwise. /freshness is for a dead-man's switch: it answers 200 while every schedule is
+// being ticked and no schedule's newest good backup is older than its maxAge, and 503
+// otherwise. To a caller with the scope read for all tenants it also gives the counts.
 //
 // # Errors
 //
-// Whatever goes wrong is answered by a problem document (RFC 9457) of media type
-// application/problem+json. Programs should look at its member code: it is
-// stable, and the texts aren't. Each comes with one status:
+// Every error is answered with a problem document (RFC 9457), application/problem+json.
+// Programs should rely on its member code, which is stable; the texts aren't. Each code
+// comes with one status:
 //
 //   - invalid_request (400): The body can't be read as JSON.
 //   - redirect_unsupported (400): This server's store can't sign URLs: ask without redirect.
@@ -142,23 +151,23 @@
 //
 // # Following a backup
 //
-// GET /backup/{id} has an ETag, and a Retry-After as long as the backup is open. A
-// client that sends the tag as If-None-Match is answered 304 while nothing has
-// changed; with ?wait=30s the answer comes when something has, or after that time.
+// GET /backup/{id} has an ETag and, until the backup has ended, a Retry-After. A client
+// that sends the tag as If-None-Match gets 304 while nothing has changed; with ?wait=30s
+// the answer comes as soon as something has, or after that time.
 //
-// GET /backup/{id}/events is a stream of server-sent events, whose ids count from
-// 1. They come from the table that each change writes them to, so that a client
-// which says what it got last (Last-Event-ID) goes on behind it, on any server. The
-// stream ends with the message "end" once the backup has ended, and without it
-// when the server stops or the client is too slow: then come again. A retry opens
-// a backup again, and with it there are further events behind the last one.
+// GET /backup/{id}/events is a stream of server-sent events whose ids count from 1. They
+// are read from the table to which each change writes them, so a client that sends the
+// last id it received (Last-Event-ID) continues after it, on any server. The stream ends
+// with the message "end" once the backup has ended. If it ends without that message, the
+// server is stopping or the client was too slow, and the client should reconnect. A retry
+// reopens a backup, and further events follow the last one.
 //
-// Who tells of events is [Options.Watcher]. Its end, when the server stops, ends the
-// streams and long polls.
+// Events are delivered by [Options.Watcher]. When it stops, because the server does, the
+// streams and long polls end.
 //
-// # What a request may hold
+// # Request bodies
 //
-// A body must say that it is application/json and must have at most 64 KiB. A
-// member that isn't known is refused and named, since it may be a misspelt one
-// that matters; names are case sensitive. An unknown query parameter is ignored.
+// A body must be declared as application/json and have at most 64 KiB. Unknown members are
+// refused by name, since one may be a misspelling of a member that matters; names are case
+// sensitive. Unknown query parameters are ignored.
 package httpapi

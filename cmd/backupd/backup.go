@@ -17,12 +17,12 @@ type backupCmd struct {
 
 	Start    backupStartCmd    `cmd:"" help:"Ask for a backup."`
 	List     backupListCmd     `cmd:"" help:"List backups, the newest first."`
-	Show     backupShowCmd     `cmd:"" help:"Tell how a backup stands."`
-	Watch    backupWatchCmd    `cmd:"" help:"Watch a backup to its end. The status is 3 if that isn't done."`
+	Show     backupShowCmd     `cmd:"" help:"Show the state of a backup."`
+	Watch    backupWatchCmd    `cmd:"" help:"Watch a backup until it ends. The exit status is 3 if it doesn't end as done."`
 	Cancel   backupCancelCmd   `cmd:"" help:"Cancel a backup."`
 	Retry    backupRetryCmd    `cmd:"" help:"Run a failed or canceled backup again."`
-	Verify   backupVerifyCmd   `cmd:"" help:"Let the server compare the stored copy with the manifest. The status is 3 if it is damaged."`
-	Download backupDownloadCmd `cmd:"" help:"Copy a backup that is done into a directory, check its SHA-256s, and write the manifest last. Run again, it goes on where it stopped."`
+	Verify   backupVerifyCmd   `cmd:"" help:"Have the stored copy compared with its manifest. The exit status is 3 if it is damaged."`
+	Download backupDownloadCmd `cmd:"" help:"Copy a finished backup into a directory, check each SHA-256, and write the manifest last. Run it again to resume a download that was interrupted."`
 	Rm       backupRmCmd       `cmd:"" name:"rm" help:"Delete a backup."`
 }
 
@@ -31,11 +31,11 @@ type backupStartCmd struct {
 	Site              string            `required:"" placeholder:"ID" help:"The user's site."`
 	Providers         []string          `name:"provider" placeholder:"NAME" help:"An export to make; may be given more than once. Defaults to all."`
 	Labels            map[string]string `name:"label" placeholder:"KEY=VALUE" help:"A label; may be given more than once."`
-	ContinueOnFailure bool              `help:"Let the other exports run on when one fails for good."`
-	SizeLimit         config.Size       `placeholder:"SIZE" help:"The most that all exports together may have, such as 10GiB."`
-	IfActive          string            `enum:"start,join,reject" default:"start" help:"What to do where the site has a backup that hasn't ended: start, join or reject."`
+	ContinueOnFailure bool              `help:"Keep the other exports running when one fails for good."`
+	SizeLimit         config.Size       `placeholder:"SIZE" help:"The most that all exports together may amount to, such as 10GiB."`
+	IfActive          string            `enum:"start,join,reject" default:"start" help:"What to do if the site has a backup that hasn't ended: start another one, join it, or reject the request."`
 	Key               string            `placeholder:"KEY" help:"An idempotency key: the same command with the same key starts one backup."`
-	Watch             bool              `short:"w" help:"Watch it to its end."`
+	Watch             bool              `short:"w" help:"Watch it until it ends."`
 }
 
 // Run starts a backup.
@@ -66,11 +66,11 @@ func (s *backupStartCmd) Run(ctx context.Context, sys *system, c *cli) error {
 type backupListCmd struct {
 	User     string    `placeholder:"ID" help:"Only this user's."`
 	Site     string    `placeholder:"ID" help:"Only this site's."`
-	Schedule string    `placeholder:"ID" help:"Only those that this schedule has started."`
-	Status   []string  `enum:"pending,running,done,failed,canceled,deleting" help:"Only those in this status; may be given more than once."`
-	Since    time.Time `placeholder:"TIME" help:"Only those that were asked for then or later, such as 2026-01-02T03:04:05Z."`
-	Until    time.Time `placeholder:"TIME" help:"Only those that were asked for before."`
-	Limit    int       `default:"50" help:"How many at most; 0: all."`
+	Schedule string    `placeholder:"ID" help:"Only those that this schedule started."`
+	Status   []string  `enum:"pending,running,done,failed,canceled,deleting" help:"Only those with this status; may be given more than once."`
+	Since    time.Time `placeholder:"TIME" help:"Only those created at or after this time, such as 2026-01-02T03:04:05Z."`
+	Until    time.Time `placeholder:"TIME" help:"Only those created before this time."`
+	Limit    int       `default:"50" help:"How many at most; 0 for all."`
 }
 
 // Run lists backups, page by page.

@@ -11,7 +11,7 @@ import (
 type backupVerifyCmd struct {
 	named
 	Sample float64 `default:"1" help:"The share of each export that is read: more than 0, and at most 1, which reads everything."`
-	NoWait bool    `help:"Don't wait for what is found."`
+	NoWait bool    `help:"Don't wait for the result."`
 }
 
 // Run asks for a verification and waits for its end.
@@ -50,7 +50,7 @@ func (v *backupVerifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
 
 type backupDownloadCmd struct {
 	named
-	Dir string `arg:"" help:"The directory, which is made. Each export is a file named by its provider."`
+	Dir string `arg:"" help:"The directory, which is created. Each export becomes a file named after its provider."`
 }
 
 // Run downloads a backup.

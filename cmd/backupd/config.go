@@ -9,8 +9,8 @@ import (
 )
 
 type configCmd struct {
-	Check configCheckCmd `cmd:"" help:"Say everything that is wrong, and whether the destination and the database can be used."`
-	Print configPrintCmd `cmd:"" help:"Print what is in effect, with references in place of secrets."`
+	Check configCheckCmd `cmd:"" help:"Report everything that is wrong, and whether the destination and the database can be used."`
+	Print configPrintCmd `cmd:"" help:"Print the effective configuration, with references in place of secrets."`
 
 	listenFlags
 	databaseFlags

@@ -16,9 +16,9 @@ import (
 const defaultListen = "localhost:3000"
 
 type demoCmd struct {
-	Once     bool        `help:"End after the check."`
+	Once     bool        `help:"Exit after the check."`
 	Size     config.Size `default:"64MiB" help:"Size of each of the two exports, such as 1GiB."`
-	Azurite  bool        `help:"Store to Azurite, the emulator of Azure Blob Storage."`
+	Azurite  bool        `help:"Store to Azurite, the Azure Blob Storage emulator."`
 	Dir      string      `placeholder:"DIR" help:"Keep what is stored in this directory. Defaults to a temporary one."`
 	Listen   string      `placeholder:"HOST:PORT" help:"Address of the API. Defaults to localhost:3000, or a free port if that is taken."`
 	LogLevel string      `default:"warn" enum:"debug,info,warn,error" help:"debug, info, warn or error."`

@@ -16,14 +16,14 @@ import (
 type erasureCmd struct {
 	serverFlags
 
-	Start erasureStartCmd `cmd:"" help:"Erase all that is a user's, or one site's of the user: schedules, backups with their history, and every object in the store. There is no way back."`
-	Show  erasureShowCmd  `cmd:"" help:"Tell how an erasure stands, or show its receipt."`
+	Start erasureStartCmd `cmd:"" help:"Erase everything of a user, or of one of the user's sites: schedules, backups with their history, and every object in the store. This can't be undone."`
+	Show  erasureShowCmd  `cmd:"" help:"Show the progress of an erasure, or its receipt."`
 }
 
 type erasureStartCmd struct {
 	User string `required:"" placeholder:"ID" help:"The user."`
-	Site string `placeholder:"ID" help:"Only this site of the user's. Defaults to all that is the user's."`
-	Yes  bool   `short:"y" help:"Do it. Without it nothing is erased."`
+	Site string `placeholder:"ID" help:"Only this site of the user. Defaults to everything of the user."`
+	Yes  bool   `short:"y" help:"Confirm the erasure. Without it nothing is erased."`
 	Wait bool   `default:"true" negatable:"" help:"Wait until everything is gone."`
 }
 

@@ -1,26 +1,29 @@
-// Command backupd backs up users' sites: it reads each provider's export and
-// streams it to the destination, proves what it stored, and tells how it stands
-// over HTTP.
+// Command backupd backs up users' sites: it reads each provider's export, streams it to
+// the destination, proves what it stored, and reports on it over HTTP.
 //
-//	backupd demo            show it all, with nothing set up
-//	backupd config check    say what is wrong with the configuration
-//	backupd migrate up      prepare the database
+//	backupd demo            try everything, with nothing set up
+//	backupd config check    report everything that is wrong with the configuration
+//	backupd config print    print the effective configuration
+//	backupd migrate         prepare the database, or show the state of its migrations
 //	backupd serve           serve the API and make backups
-//	backupd backup          start, list, show, watch, cancel, retry, verify, download and rm
-//	                        backups of a server: --server and --token, or
+//	backupd token new       make a credential for the API
+//	backupd backup          start, list, show, watch, cancel, retry, verify, download and
+//	                        delete backups on a server: --server and --token, or
 //	                        BACKUPD_SERVER and BACKUPD_TOKEN
-//	backupd schedule        put, list, show, pause, resume, run and rm schedules of a
-//	                        server, and tell their next slots and what became of the others
-//	backupd retention plan  tell which backups of a server retention would remove, and why
-//	backupd erasure         erase all that a server has of a user or a site, and show the receipt
-//	backupd verify          prove a copy with nothing but itself
+//	backupd schedule        manage the schedules on a server, and show their next and past runs
+//	backupd retention plan  show which backups on a server retention would remove, and why
+//	backupd erasure         erase everything that a server has of a user or a site, and show
+//	                        the receipt
+//	backupd verify          prove a copy offline, with nothing but the copy
+//	backupd version         print the version
 //
-// It ends with status 0 when all went well, 1 when something is wrong, and 2
-// when it wasn't understood. The commands that ask a server tell more: 3 means that the
-// backup failed or was canceled, or that its copy is damaged, 4 that there is no
-// such backup, schedule or erasure, 5 that the token doesn't do, and 6 that its state doesn't
-// allow this. With --output json they print JSON. A first Ctrl-C or SIGTERM ends it in order; a
-// second one at once, with status 130.
+// The exit status is 0 on success, 1 on an error, and 2 if the command line is invalid.
+// The commands that talk to a server distinguish more: 3 means that the backup failed or
+// was canceled, or that its copy is damaged; 4 that there is no such backup, schedule or
+// erasure; 5 that the token is missing or isn't allowed to do this; and 6 that the state
+// of the backup or schedule doesn't allow it. With --output json they print JSON. The
+// first Ctrl-C or SIGTERM shuts backupd down in an orderly way; a second one ends it at
+// once, with status 130.
 package main
 
 import (
@@ -39,7 +42,7 @@ import (
 
 const description = `Backs up users' sites: streams their exports to Azure Blob Storage or a directory, and proves what it stored.
 
-It ends with status 0 when all went well, 1 when something is wrong, 2 when the command line is, 3 when a backup failed, was canceled or is damaged, 4 when there is none, 5 when the token doesn't do, 6 when its state doesn't allow it.`
+The exit status is 0 on success, 1 on an error, 2 if the command line is invalid, 3 if a backup failed, was canceled or is damaged, 4 if there is none, 5 if the token is missing or isn't allowed to do this, and 6 if the state of the backup or schedule doesn't allow it.`
 
 // system is what a command has of the world around it.
 type system struct {
@@ -49,17 +52,17 @@ type system struct {
 }
 
 type cli struct {
-	Config string `short:"c" env:"BACKUPD_CONFIG" placeholder:"FILE" help:"Configuration file. Defaults to backupd.yaml, if it is there."`
+	Config string `short:"c" env:"BACKUPD_CONFIG" placeholder:"FILE" help:"Configuration file. Defaults to backupd.yaml in the current directory, if there is one."`
 
-	Demo      demoCmd      `cmd:"" help:"Show it all, with nothing set up: start what is needed, make a backup, check it."`
+	Demo      demoCmd      `cmd:"" help:"Try everything with nothing set up: start what is needed, make a backup, and check it."`
 	Serve     serveCmd     `cmd:"" help:"Serve the API and make backups."`
-	Migrate   migrateCmd   `cmd:"" help:"Prepare the database."`
-	Conf      configCmd    `cmd:"" name:"config" help:"Look at the configuration."`
-	Backup    backupCmd    `cmd:"" help:"Start, look at and download backups of a server."`
-	Schedule  scheduleCmd  `cmd:"" help:"Have backups of a server's made again and again."`
-	Retention retentionCmd `cmd:"" help:"See which backups of a server stay."`
-	Erasure   erasureCmd   `cmd:"" help:"Erase all that a server has of a user or a site."`
-	Verify    verifyCmd    `cmd:"" help:"Prove a copy with nothing but itself. The status is 3 if it is damaged."`
+	Migrate   migrateCmd   `cmd:"" help:"Migrate the database, or show the state of its migrations."`
+	Conf      configCmd    `cmd:"" name:"config" help:"Check or print the configuration."`
+	Backup    backupCmd    `cmd:"" help:"Start, inspect, verify and download backups on a server."`
+	Schedule  scheduleCmd  `cmd:"" help:"Manage the schedules on a server."`
+	Retention retentionCmd `cmd:"" help:"Show which backups on a server would be kept, and which removed."`
+	Erasure   erasureCmd   `cmd:"" help:"Erase everything that a server has of a user or a site."`
+	Verify    verifyCmd    `cmd:"" help:"Verify a copy offline, with nothing but the copy. The exit status is 3 if it is damaged."`
 	Token     tokenCmd     `cmd:"" help:"Make credentials for the API."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

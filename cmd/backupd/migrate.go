@@ -16,9 +16,9 @@ import (
 )
 
 type migrateCmd struct {
-	Up     migrateUpCmd     `cmd:"" help:"Apply what is missing. Any number of processes may do so at once."`
-	Down   migrateDownCmd   `cmd:"" help:"Revert migrations, and lose what is in their tables."`
-	Status migrateStatusCmd `cmd:"" help:"List what was applied and what is missing."`
+	Up     migrateUpCmd     `cmd:"" help:"Apply the missing migrations. Any number of processes may do so at once."`
+	Down   migrateDownCmd   `cmd:"" help:"Revert migrations. The data in their tables is lost."`
+	Status migrateStatusCmd `cmd:"" help:"List the migrations that were applied and those that are missing."`
 	Dump   migrateDumpCmd   `cmd:"" help:"Print the SQL, for another migration tool. Needs no database."`
 
 	databaseFlags
@@ -64,8 +64,8 @@ func (migrateUpCmd) Run(ctx context.Context, sys *system, c *cli) error {
 type migrateDownCmd struct {
 	Steps int  `default:"1" help:"How many migrations to revert, the newest first."`
 	All   bool `help:"Revert all of them."`
-	River bool `help:"With --all: revert River's, too, and lose every job in the schema."`
-	Yes   bool `help:"Yes, lose what is in the tables."`
+	River bool `help:"With --all: revert River's migrations, too, and lose every job in the schema."`
+	Yes   bool `help:"Confirm that the data in the tables will be lost."`
 }
 
 // Run reverts migrations.

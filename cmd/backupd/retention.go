@@ -15,14 +15,14 @@ import (
 type retentionCmd struct {
 	serverFlags
 
-	Plan retentionPlanCmd `cmd:"" help:"Tell which backups retention would remove, and why, and remove nothing."`
+	Plan retentionPlanCmd `cmd:"" help:"Show which backups retention would remove, and why. Removes nothing."`
 }
 
 type retentionPlanCmd struct {
 	User    string `placeholder:"ID" help:"Only this user's."`
 	Site    string `placeholder:"ID" help:"Only this site's."`
-	Removed bool   `help:"Only what would go, or is going."`
-	Limit   int    `default:"0" help:"How many backups at most; 0: all."`
+	Removed bool   `help:"Only those that would be, or are being, removed."`
+	Limit   int    `default:"0" help:"How many backups at most; 0 for all."`
 }
 
 // Run prints the plan, page by page.

@@ -16,48 +16,48 @@ import (
 type scheduleCmd struct {
 	serverFlags
 
-	Put    schedulePutCmd    `cmd:"" help:"Make a schedule, or replace all settings of the one that has the name."`
+	Put    schedulePutCmd    `cmd:"" help:"Create a schedule, or replace all settings of the one with that name."`
 	List   scheduleListCmd   `cmd:"" help:"List schedules."`
 	Show   scheduleShowCmd   `cmd:"" help:"Show a schedule."`
-	Next   scheduleNextCmd   `cmd:"" help:"Tell when it runs next."`
-	Runs   scheduleRunsCmd   `cmd:"" help:"Tell what became of its slots, the last first."`
-	Run    scheduleRunCmd    `cmd:"" help:"Start a backup of it now."`
-	Pause  schedulePauseCmd  `cmd:"" help:"Have its slots skipped."`
-	Resume scheduleResumeCmd `cmd:"" help:"End a pause."`
-	Rm     scheduleRmCmd     `cmd:"" name:"rm" help:"Delete a schedule. Its backups stay."`
+	Next   scheduleNextCmd   `cmd:"" help:"Show when a schedule runs next."`
+	Runs   scheduleRunsCmd   `cmd:"" help:"Show what became of a schedule's slots, the latest first."`
+	Run    scheduleRunCmd    `cmd:"" help:"Start one of its backups now."`
+	Pause  schedulePauseCmd  `cmd:"" help:"Pause a schedule: its slots are skipped."`
+	Resume scheduleResumeCmd `cmd:"" help:"Resume a paused schedule."`
+	Rm     scheduleRmCmd     `cmd:"" name:"rm" help:"Delete a schedule. Its backups are kept."`
 }
 
 type schedulePutCmd struct {
 	User              string            `required:"" placeholder:"ID" help:"The user."`
 	Site              string            `required:"" placeholder:"ID" help:"The user's site."`
-	Name              string            `default:"default" placeholder:"NAME" help:"Its name; a site has one schedule of a name. Defaults to ${default}."`
-	Cron              string            `required:"" placeholder:"EXPR" help:"When: five fields as of crontab, a macro such as @daily, or \"@every 6h\"."`
-	TimeZone          string            `placeholder:"ZONE" help:"The zone that it counts in, such as Europe/Berlin. Defaults to UTC."`
-	Spread            string            `placeholder:"DURATION" help:"Run later by a time up to this that follows from its id, such as 30min."`
-	CatchUp           string            `enum:"last,none" default:"last" help:"What becomes of slots that passed while no worker was there: last or none."`
-	Overlap           string            `enum:"skip,queue,allow" default:"skip" help:"What becomes of a slot while an earlier backup hasn't ended: skip, queue or allow."`
-	StartingDeadline  string            `placeholder:"DURATION" help:"How late a slot may be started, such as 6h. Defaults to however late."`
-	Paused            bool              `help:"Have its slots skipped."`
-	MaxAge            string            `placeholder:"DURATION" help:"How old its newest good backup may be before there is an alert, such as 26h."`
+	Name              string            `default:"default" placeholder:"NAME" help:"Its name, unique among the schedules of the site. Defaults to ${default}."`
+	Cron              string            `required:"" placeholder:"EXPR" help:"When to run: five fields as in a crontab, a macro such as @daily, or \"@every 6h\"."`
+	TimeZone          string            `placeholder:"ZONE" help:"The time zone of the expression, such as Europe/Berlin. Defaults to UTC."`
+	Spread            string            `placeholder:"DURATION" help:"Delay it by a fixed offset of up to this, derived from its id, such as 30min."`
+	CatchUp           string            `enum:"last,none" default:"last" help:"Which of the slots that were missed while no worker ran to start late: last or none."`
+	Overlap           string            `enum:"skip,queue,allow" default:"skip" help:"What to do with a slot while an earlier backup hasn't ended: skip, queue or allow."`
+	StartingDeadline  string            `placeholder:"DURATION" help:"How late a slot may still be started, such as 6h. Defaults to no limit."`
+	Paused            bool              `help:"Create it paused: its slots are skipped."`
+	MaxAge            string            `placeholder:"DURATION" help:"Alert when its newest good backup is older than this, such as 26h."`
 	Providers         []string          `name:"provider" placeholder:"NAME" help:"An export to make; may be given more than once. Defaults to all."`
 	Labels            map[string]string `name:"label" placeholder:"KEY=VALUE" help:"A label of its backups; may be given more than once."`
-	ContinueOnFailure bool              `help:"Let the other exports run on when one fails for good."`
-	SizeLimit         config.Size       `placeholder:"SIZE" help:"The most that all exports of a backup together may have, such as 10GiB."`
+	ContinueOnFailure bool              `help:"Keep the other exports running when one fails for good."`
+	SizeLimit         config.Size       `placeholder:"SIZE" help:"The most that all exports of a backup together may amount to, such as 10GiB."`
 
-	retentionFlags `embed:"" group:"Which backups are kept, any of these; without them the server's default says:"`
+	retentionFlags `embed:"" group:"Which backups to keep; without any of these, the server's default applies:"`
 }
 
 // retentionFlags are the rules of a policy. Without any, the server's default holds.
 type retentionFlags struct {
 	KeepLast    *int    `placeholder:"N" help:"The newest N."`
 	KeepWithin  *string `placeholder:"DURATION" help:"Those younger than this, such as 30d."`
-	KeepHourly  *int    `placeholder:"N" help:"The newest of each of N hours."`
-	KeepDaily   *int    `placeholder:"N" help:"The newest of each of N days."`
-	KeepWeekly  *int    `placeholder:"N" help:"The newest of each of N weeks."`
-	KeepMonthly *int    `placeholder:"N" help:"The newest of each of N months."`
-	KeepYearly  *int    `placeholder:"N" help:"The newest of each of N years."`
-	AtLeast     *int    `placeholder:"N" help:"The newest N copies of each provider."`
-	KeepFailed  *string `placeholder:"DURATION" help:"Failed and canceled ones for so long. Defaults to 7d."`
+	KeepHourly  *int    `placeholder:"N" help:"The newest of each hour, for N hours."`
+	KeepDaily   *int    `placeholder:"N" help:"The newest of each day, for N days."`
+	KeepWeekly  *int    `placeholder:"N" help:"The newest of each week, for N weeks."`
+	KeepMonthly *int    `placeholder:"N" help:"The newest of each month, for N months."`
+	KeepYearly  *int    `placeholder:"N" help:"The newest of each year, for N years."`
+	AtLeast     *int    `placeholder:"N" help:"At least the newest N copies of each provider's export."`
+	KeepFailed  *string `placeholder:"DURATION" help:"How long to keep failed and canceled ones. Defaults to 7d."`
 }
 
 func (r *retentionFlags) policy() *client.RetentionPolicy {
@@ -130,7 +130,7 @@ type scheduleListCmd struct {
 	Site  string `placeholder:"ID" help:"Only this site's."`
 	Name  string `placeholder:"NAME" help:"Only those of this name."`
 	Alert bool   `help:"Only those whose newest good backup is too old."`
-	Limit int    `default:"50" help:"How many at most; 0: all."`
+	Limit int    `default:"50" help:"How many at most; 0 for all."`
 }
 
 // Run lists schedules, page by page.

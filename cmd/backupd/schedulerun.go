@@ -26,7 +26,7 @@ func (n *scheduleNextCmd) Run(ctx context.Context, sys *system, c *cli) error {
 
 type scheduleRunsCmd struct {
 	scheduled
-	Limit int `default:"50" help:"How many at most; 0: all."`
+	Limit int `default:"50" help:"How many at most; 0 for all."`
 }
 
 // Run tells what became of slots, page by page.
@@ -51,7 +51,7 @@ func (r *scheduleRunsCmd) Run(ctx context.Context, sys *system, c *cli) error {
 type scheduleRunCmd struct {
 	scheduled
 	Key   string `placeholder:"KEY" help:"An idempotency key: the same command with the same key starts one backup."`
-	Watch bool   `short:"w" help:"Watch the backup to its end. The status is 3 if that isn't done."`
+	Watch bool   `short:"w" help:"Watch the backup until it ends. The exit status is 3 if it doesn't end as done."`
 }
 
 // Run starts a backup out of turn.

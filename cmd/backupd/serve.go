@@ -10,9 +10,9 @@ import (
 )
 
 type serveCmd struct {
-	NoWorkers bool `env:"BACKUPD_NO_WORKERS" help:"Serve the API only, and leave backups to other processes."`
-	NoAPI     bool `env:"BACKUPD_NO_API" name:"no-api" help:"Make backups only."`
-	Migrate   bool `env:"BACKUPD_MIGRATE" help:"Prepare the database first."`
+	NoWorkers bool `env:"BACKUPD_NO_WORKERS" help:"Only serve the API, and leave making backups to other processes."`
+	NoAPI     bool `env:"BACKUPD_NO_API" name:"no-api" help:"Only make backups, and serve no API."`
+	Migrate   bool `env:"BACKUPD_MIGRATE" help:"Migrate the database first."`
 
 	listenFlags
 	databaseFlags

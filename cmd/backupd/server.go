@@ -12,9 +12,9 @@ import (
 
 // serverFlags are those of the commands that ask a server.
 type serverFlags struct {
-	Server string `env:"BACKUPD_SERVER" default:"http://localhost:3000" placeholder:"URL" help:"Where the server is. Defaults to ${default}."`
-	Token  string `env:"BACKUPD_TOKEN" placeholder:"TOKEN" help:"The credential; better in the environment, where other users of this machine don't see it."`
-	Output string `short:"o" enum:"text,json" default:"text" help:"text or json."`
+	Server string `env:"BACKUPD_SERVER" default:"http://localhost:3000" placeholder:"URL" help:"URL of the server. Defaults to ${default}."`
+	Token  string `env:"BACKUPD_TOKEN" placeholder:"TOKEN" help:"The credential. Prefer the environment variable: other users of this machine can see command lines."`
+	Output string `short:"o" enum:"text,json" default:"text" help:"Output format: text or json."`
 }
 
 // client asks the server, and shows it the token.

@@ -20,13 +20,13 @@ type logFlags struct {
 
 type databaseFlags struct {
 	Schema string `env:"BACKUPD_SCHEMA" placeholder:"NAME" help:"Postgres schema of the tables (database.schema). The database itself comes from DATABASE_URL or database.url."`
-	Wait   string `env:"BACKUPD_DATABASE_WAIT" name:"database-wait" placeholder:"DURATION" help:"How long to try to reach the database (database.wait)."`
+	Wait   string `env:"BACKUPD_DATABASE_WAIT" name:"database-wait" placeholder:"DURATION" help:"How long to keep trying to reach the database (database.wait)."`
 }
 
 type listenFlags struct {
 	Listen         string `env:"BACKUPD_LISTEN" placeholder:"HOST:PORT" help:"Address of the API (server.listen). Defaults to localhost:3000."`
-	InsecureListen bool   `env:"BACKUPD_INSECURE_LISTEN" help:"Allow an address that others can reach although nobody has to say who they are (server.insecureListen)."`
-	BaseURL        string `env:"BACKUPD_BASE_URL" name:"base-url" placeholder:"URL" help:"Where people reach the API (server.baseURL)."`
+	InsecureListen bool   `env:"BACKUPD_INSECURE_LISTEN" help:"Allow an address that other machines can reach, although callers aren't authenticated (server.insecureListen)."`
+	BaseURL        string `env:"BACKUPD_BASE_URL" name:"base-url" placeholder:"URL" help:"The URL under which people reach the API (server.baseURL)."`
 }
 
 func (f logFlags) overrides() []config.Override {

@@ -12,14 +12,14 @@ import (
 )
 
 type tokenCmd struct {
-	New tokenNewCmd `cmd:"" help:"Make a token, print it once, and print the entry for the configuration file that lets it in."`
+	New tokenNewCmd `cmd:"" help:"Make a token, and print it, once, with the configuration entry that admits it."`
 }
 
 type tokenNewCmd struct {
-	Name   string   `required:"" placeholder:"NAME" help:"Whose it is: 1 to 64 letters, digits and ._-; it is in the server's log with each request."`
-	Scopes []string `name:"scope" placeholder:"SCOPE" help:"What it is for: read, write or admin; may be given more than once. Defaults to read."`
-	Users  []string `name:"user" sep:"none" placeholder:"PATTERN" help:"Users whose backups it is for, with * for any characters; may be given more than once. Defaults to all."`
-	Sites  []string `name:"site" sep:"none" placeholder:"PATTERN" help:"Sites whose backups it is for, likewise."`
+	Name   string   `required:"" placeholder:"NAME" help:"Name of its holder: 1 to 64 letters, digits and ._-; the server logs it with each request."`
+	Scopes []string `name:"scope" placeholder:"SCOPE" help:"What it allows: read, write or admin; may be given more than once. Defaults to read."`
+	Users  []string `name:"user" sep:"none" placeholder:"PATTERN" help:"Users whose backups it gives access to, with * for any characters; may be given more than once. Defaults to all."`
+	Sites  []string `name:"site" sep:"none" placeholder:"PATTERN" help:"Sites whose backups it gives access to, likewise."`
 }
 
 // Run prints the token and its entry. Nothing keeps the token.

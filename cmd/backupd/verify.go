@@ -14,11 +14,11 @@ import (
 )
 
 type verifyCmd struct {
-	Offline  bool    `required:"" help:"With the copy alone: no server and no database is asked. With one, it is backupd backup verify."`
-	Dir      string  `placeholder:"DIR" help:"A directory that backupd backup download has made."`
-	Manifest string  `placeholder:"KEY" help:"In place of it, a manifest's key in the configured destination, such as user/site/backup/manifest.json."`
+	Offline  bool    `required:"" help:"Use the copy alone, without a server or a database. To verify through a server, use backupd backup verify."`
+	Dir      string  `placeholder:"DIR" help:"A directory made by backupd backup download."`
+	Manifest string  `placeholder:"KEY" help:"Instead of --dir: the key of a manifest in the configured destination, such as user/site/backup/manifest.json."`
 	Sample   float64 `default:"1" help:"The share of each export that is read: more than 0, and at most 1, which reads everything."`
-	Output   string  `short:"o" enum:"text,json" default:"text" help:"text or json."`
+	Output   string  `short:"o" enum:"text,json" default:"text" help:"Output format: text or json."`
 }
 
 // Run compares a copy with its manifest, as the workers do.
