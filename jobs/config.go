@@ -121,8 +121,10 @@ func (c *Config) validate() error {
 		return errors.New("LeaseDuration must be at least 2 seconds")
 	case c.Heartbeat <= 0 || c.Heartbeat > c.LeaseDuration/3:
 		return errors.New("Heartbeat must be at most a third of LeaseDuration")
-	case c.JournalBytes < 1 || c.JournalInterval < 10*time.Millisecond:
-		return errors.New("JournalBytes must be positive and JournalInterval at least 10 milliseconds")
+	case c.JournalBytes < 1:
+		return errors.New("JournalBytes must be positive")
+	case c.JournalInterval < 10*time.Millisecond:
+		return errors.New("JournalInterval must be at least 10 milliseconds")
 	case c.MaxTasks < 0:
 		return errors.New("MaxTasks must not be negative")
 	case c.ControlWorkers < 1 || c.ControlWorkers > 10_000:

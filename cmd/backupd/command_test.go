@@ -89,6 +89,11 @@ providers:
     contentType: tar
 workers:
   concurrency: 100
+  journalInterval: 1ms
+limits:
+  maxSkew: 5s
+api:
+  keyLifetime: 1s
 `)
 	env := []string{"DATABASE_URL=postgres://u:hunter2@127.0.0.1:1/d", "BACKUPD_CONFIG=" + path}
 	status, out, err := runs(t, env, "config", "check")
@@ -108,6 +113,9 @@ workers:
 		`backupd: backupd.yaml:1: destination: open file store: `,
 		`backupd: backupd.yaml:3: database.url: connect to the database 127.0.0.1:1/d: not reachable in 1s`,
 		`backupd: backupd.yaml:17: workers.concurrency: must be between 1 and 64`,
+		`backupd: backupd.yaml:18: workers.journalInterval: must be at least 10 milliseconds`,
+		`backupd: backupd.yaml:20: limits.maxSkew: must be at least 1 minute`,
+		`backupd: backupd.yaml:22: api.keyLifetime: must be at least 1 minute`,
 	}
 	for _, line := range want {
 		require.True(t, containsPrefix(got, line), "%s\nis not in\n%s", line, err)

@@ -99,11 +99,20 @@ func (c *checker) workers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	limits := &backup.Config{MaxSize: int64(c.file.Limits.MaxSize), MaxRunningPerUser: c.file.Limits.MaxRunningPerUser}
-	c.problems = append(c.problems, c.file.FieldProblems("limits", limits, &backup.Config{}, func() error {
-		_, err := backup.New(limits)
-		return err
-	})...)
+	limits := &c.file.Limits
+	for _, section := range []struct {
+		path string
+		cfg  backup.Config
+	}{
+		{"limits", backup.Config{MaxSize: int64(limits.MaxSize), MaxRunningPerUser: limits.MaxRunningPerUser, MaxSkew: time.Duration(limits.MaxSkew)}},
+		{"api", backup.Config{KeyLifetime: time.Duration(c.file.API.KeyLifetime)}},
+		{"destination", backup.Config{Prefix: c.file.Destination.Prefix}},
+	} {
+		c.problems = append(c.problems, c.file.FieldProblems(section.path, &section.cfg, &backup.Config{}, func() error {
+			_, err := backup.New(&section.cfg)
+			return err
+		})...)
+	}
 	cfg := jobsConfig(&c.file.Workers, c.log)
 	c.problems = append(c.problems, c.file.FieldProblems("workers", cfg, &jobs.Config{}, func() error {
 		_, err := jobs.New(client, cfg)

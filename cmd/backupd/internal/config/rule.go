@@ -46,6 +46,8 @@ func keyOf(field string) string {
 	switch field {
 	case "URL", "TLS", "SHA256":
 		return strings.ToLower(field)
+	case "WorkerID":
+		return "id"
 	case "TLSTimeout":
 		return "tlsTimeout"
 	case "Header":
