@@ -43,6 +43,7 @@ func TestCancelRunning(t *testing.T) {
 
 // A cancel waits for a task that has passed the commit gate.
 func TestCancelWaitsForCommit(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		resolve func(*bundle, *backup.TaskWork) error
 		want    backup.TaskState

@@ -30,6 +30,7 @@ func (b *bundle) claimDelete(id string) *backup.StepWork {
 }
 
 func TestDelete(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	id, other := b.ended(), b.ended()
 	got, err := b.client.Delete(b.ctx, id)
@@ -194,6 +195,7 @@ func TestDeleteFails(t *testing.T) {
 
 // Whatever is done to its River job, a deletion goes on.
 func TestDeleteReconciled(t *testing.T) {
+	t.Parallel()
 	for name, do := range map[string]string{
 		"deleted":   "DELETE FROM {river_job} WHERE kind = 'backup_delete'",
 		"canceled":  "UPDATE {river_job} SET state = 'cancelled', finalized_at = now() WHERE kind = 'backup_delete'",

@@ -61,6 +61,7 @@ func TestJournalRefusesParts(t *testing.T) {
 
 // What a running task has stored can be given up, too.
 func TestLoseRunningTask(t *testing.T) {
+	t.Parallel()
 	for name, final := range map[string]bool{"try again": false, "for good": true} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)

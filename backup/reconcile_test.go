@@ -32,6 +32,7 @@ func TestReconcileLeavesGoodJobsAlone(t *testing.T) {
 
 // Whatever was done to a River job, the work goes on under a new one.
 func TestReconcileLostJobs(t *testing.T) {
+	t.Parallel()
 	for name, hurt := range map[string]string{
 		"deleted":   "DELETE FROM {river_job}",
 		"discarded": "UPDATE {river_job} SET state = 'discarded', finalized_at = now()",

@@ -199,6 +199,7 @@ func TestRetentionWithoutDefault(t *testing.T) {
 
 // A policy that this release can't read keeps everything.
 func TestRetentionUnreadable(t *testing.T) {
+	t.Parallel()
 	for name, set := range map[string][2]string{
 		"a rule of the release behind it": {"retention", `{"keepLast": 1, "keepLunar": 3}`},
 		"no rule":                         {"retention", `{}`},

@@ -41,6 +41,7 @@ func (b *bundle) among(n int, p backup.StartParams) (ids []string, errs []error)
 
 // However many start a backup with one key, or join one, at once: there is one.
 func TestConcurrentStartsMakeOne(t *testing.T) {
+	t.Parallel()
 	for name, p := range map[string]backup.StartParams{
 		"key":          keyed("ann", "once"),
 		"join":         ifActive(backup.IfActiveJoin),
@@ -217,6 +218,7 @@ func TestStartTxConflicts(t *testing.T) {
 // A start waits for the open transaction that has its key or its pair, and is the
 // one that makes the backup if that is rolled back.
 func TestStartBehindRollback(t *testing.T) {
+	t.Parallel()
 	for name, p := range map[string]backup.StartParams{"key": keyed("ann", "k"), "join": ifActive(backup.IfActiveJoin)} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)

@@ -12,6 +12,7 @@ import (
 // A task that is committing can't be canceled: it needs a River job until it
 // has resolved, even when somebody canceled the one it had.
 func TestCanceledJobOfCommittingTask(t *testing.T) {
+	t.Parallel()
 	for name, notice := range map[string]func(b *bundle, id string){
 		"reconcile": func(b *bundle, id string) {
 			b.exec("UPDATE {river_job} SET state = 'cancelled', finalized_at = now() WHERE id = $1", b.job(id, "db"))

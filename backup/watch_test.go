@@ -128,6 +128,7 @@ func TestWatchReplaysThenFollows(t *testing.T) {
 
 // Every way in which events are written has to notify: there is no poll here.
 func TestWatchIsNotifiedOfEveryEvent(t *testing.T) {
+	t.Parallel()
 	for name, ledger := range map[string]func(*backup.Ledger) *backup.Ledger{
 		"grouped": func(l *backup.Ledger) *backup.Ledger { return l },
 		"general": (*backup.Ledger).General,

@@ -20,6 +20,7 @@ func siteAndDB(size int64) []export.Options {
 }
 
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	for name, store := range map[string]func(*testing.T) blob.Store{"fileblob": fileStore, "azureblob": azureStore} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t, setupOptions{store: store, apis: siteAndDB(3<<20 + 17)})
@@ -69,6 +70,7 @@ func TestManyBackups(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fault   export.Fault
 		class   backup.Class

@@ -35,6 +35,7 @@ func (b *bundle) leasesEnd() {
 // Every step is interrupted once: the process is killed right behind it. The
 // backup ends as it should by itself, and nothing is in the store twice.
 func TestKilledBehindEachStep(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"plan", "gate", "commit", "task", "manifest", "seal"} {
 		t.Run(step, func(t *testing.T) {
 			dir := t.TempDir()

@@ -71,6 +71,7 @@ func (p *pagedBody) Close() error { return nil }
 // A validator that can't be kept makes an export without a cursor one that can't
 // be resumed. One with a cursor goes on.
 func TestCursorWithLongValidator(t *testing.T) {
+	t.Parallel()
 	for name, validator := range map[string]string{"none": "", "short": "v", "long": strings.Repeat("v", 1025), "control": "v\x01"} {
 		t.Run(name, func(t *testing.T) {
 			p := &pagedProvider{validator: validator}

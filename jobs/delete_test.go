@@ -37,6 +37,7 @@ func (b *bundle) requireGone(id string) {
 
 // Everything that was ever the backup's goes, and nothing else.
 func TestDelete(t *testing.T) {
+	t.Parallel()
 	for name, store := range map[string]func(*testing.T) blob.Store{"fileblob": fileStore, "azureblob": azureStore} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t, setupOptions{store: store, apis: siteAndDB(100 << 10)})
@@ -122,6 +123,7 @@ func TestDeleteOrder(t *testing.T) {
 // The deletion is interrupted behind each of its steps: the process is killed.
 // The next one goes on, and nothing is left behind.
 func TestDeleteKilledBehindEachStep(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"delete claim", "delete one manifest", "delete manifest", "delete one object", "delete objects", "delete rows"} {
 		t.Run(step, func(t *testing.T) {
 			dir := t.TempDir()

@@ -75,6 +75,7 @@ func (b *bundle) below(prefix string) (n int, bytes int64) {
 // Everything that is the user's goes, and what is left names nobody. Users whose
 // names begin alike, or are alike once escaped, keep everything.
 func TestErase(t *testing.T) {
+	t.Parallel()
 	for name, store := range map[string]func(*testing.T) blob.Store{"fileblob": fileStore, "azureblob": azureStore} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t, tinySetup(store))
@@ -173,6 +174,7 @@ func TestEraseSite(t *testing.T) {
 // The erasure is interrupted behind each of its steps: the process is killed. The next
 // one goes on; nothing is left behind, and nothing is counted twice or not at all.
 func TestEraseKilledBehindEachStep(t *testing.T) {
+	t.Parallel()
 	steps := []string{
 		"erase claim", "erase rows", "delete claim", "delete one manifest", "delete one object", "delete objects", "delete rows",
 		"erase batch", "erase one object", "erase jobs", "erase finish",

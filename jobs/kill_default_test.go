@@ -91,6 +91,7 @@ func TestKilledAtDefaults(t *testing.T) {
 // SIGTERM: the task is handed over within seconds, and costs neither an attempt
 // nor more than what was on its way.
 func TestTerminated(t *testing.T) {
+	t.Parallel()
 	for i := range envtest.Count(1, 10) {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			random := seeded(t)

@@ -14,6 +14,7 @@ import (
 // The database is restored to a moment before the gate, and the store has gone
 // on to the end. The workers make a right copy again.
 func TestRestoredDatabaseBeforeGate(t *testing.T) {
+	t.Parallel()
 	for _, moment := range []string{"start", "plan", "bytes"} {
 		t.Run(moment, func(t *testing.T) {
 			const size = 4 << 20
@@ -50,6 +51,7 @@ func TestRestoredDatabaseBeforeGate(t *testing.T) {
 // The backup is deleted while a zombie sleeps that is about to write its
 // manifest: it doesn't come again.
 func TestZombieManifestOfDeletedBackup(t *testing.T) {
+	t.Parallel()
 	for _, p := range places() {
 		t.Run(p.name, func(t *testing.T) {
 			z := newZombie(t, p, &child{StopFor: "manifest"})

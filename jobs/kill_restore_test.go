@@ -68,6 +68,7 @@ func (s *saved) restore() {
 // The database is restored to a moment before the backup was done, and the store
 // has everything. The workers recognise it.
 func TestRestoredDatabase(t *testing.T) {
+	t.Parallel()
 	for _, moment := range []string{"gate", "commit", "task", "manifest", "seal"} {
 		t.Run(moment, func(t *testing.T) {
 			b := setup(t, setupOptions{apis: []export.Options{{Name: "site", Size: 4 << 20}}})

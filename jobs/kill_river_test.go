@@ -41,6 +41,7 @@ func (b *bundle) jobsEnd() {
 
 // Somebody retries all jobs of a backup that has ended: nothing happens to it.
 func TestRetriedInRiver(t *testing.T) {
+	t.Parallel()
 	for state, fault := range map[backup.State]export.Fault{
 		backup.StateDone: {}, backup.StateFailed: {Status: 404}, backup.StateCanceled: {Rate: 1 << 20},
 	} {

@@ -80,6 +80,7 @@ func (r *reread) String() string {
 // process makes it whole, and reads no more of the source again than the journal
 // allows.
 func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
 	size, cfg := int64(64<<20), &Config{PartSize: 1 << 20, Concurrency: 4, JournalBytes: 8 << 20, LeaseDuration: 2 * time.Second}
 	bound := int64(8<<20 + 5<<20 + sockets)
 	if envtest.Soak() {

@@ -154,6 +154,7 @@ func TestLimitOfProcess(t *testing.T) {
 // Somebody with one backup doesn't wait behind another's long queue: of those at
 // most what runs already goes first, whatever it is that has no more room.
 func TestOneUserDoesNotHoldUpAnother(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		provider backup.ProviderConfig
 		maxTasks int

@@ -136,6 +136,7 @@ func TestContentLost(t *testing.T) {
 // An attempt goes on behind the journal only if the store has its parts and the
 // source can tell its bytes from others.
 func TestWhereAttemptsGoOn(t *testing.T) {
+	t.Parallel()
 	data := bytes.Repeat([]byte("0123456789abcdef"), 32<<10) // 512 KiB
 	for name, c := range map[string]struct {
 		validator string

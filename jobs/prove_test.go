@@ -180,6 +180,7 @@ func TestDamagedOnce(t *testing.T) {
 
 // A provider that is broken uses its attempts up, and the failure says so.
 func TestBrokenProviders(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		provider source
 		class    backup.Class

@@ -79,6 +79,7 @@ func (b *bundle) rows() (rows []string) {
 // A worker process is stopped behind a step until another one has taken its
 // work over and ended it. When it goes on it changes nothing.
 func TestStopped(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"gate", "commit"} {
 		t.Run(step, func(t *testing.T) {
 			dir := t.TempDir()

@@ -14,6 +14,7 @@ import (
 type silent struct{ backup.Provider }
 
 func TestSizeLimitOfProvider(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		framing string
 		silent  bool
@@ -49,6 +50,7 @@ func TestSizeLimitOfProvider(t *testing.T) {
 }
 
 func TestSizeLimitOfBackup(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		framing string
 		silent  bool

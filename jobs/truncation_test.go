@@ -115,6 +115,7 @@ func allCuts() []int {
 // nothing of it comes into view. A whole one is done, with the proof that its
 // framing allows.
 func TestTruncation(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		store func(*testing.T) blob.Store
 		cuts  []int

@@ -223,6 +223,7 @@ func TestVerifyStoreAway(t *testing.T) {
 
 // A worker killed while it verifies, or when it has, is followed by another.
 func TestVerifyKilled(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"verify claim", "verify"} {
 		t.Run(step, func(t *testing.T) {
 			dir := t.TempDir()

@@ -65,6 +65,7 @@ func (b *bundle) locks() string {
 // Without one in River's pool nobody would be elected, or no due job of anybody
 // would run, until TCP gives up.
 func TestZombieHoldsLocks(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		by     string // the statement that locks
 		leads  bool

@@ -63,6 +63,7 @@ func through(p **proxy) place {
 // The store commits, and its answer is lost. The same process finds out, or
 // another one that takes the task over.
 func TestZombieWithoutAnswer(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		stops   bool // the process, when the store has committed
 		late    bool // the commit comes to the store only when all is over

@@ -79,6 +79,7 @@ func (z *zombie) continues() {
 // Worker processes are stopped anywhere, for longer than their lease. Others
 // take over, and find nothing changed when the first go on.
 func TestZombieAnywhere(t *testing.T) {
+	t.Parallel()
 	for i, p := range places() {
 		random := seeded(t)
 		for n := range envtest.Count([]int{3, 1}[i], []int{100, 20}[i]) {
@@ -142,6 +143,7 @@ func (z *zombie) riverKnows() {
 // behind the gate: the task begins again under another name, and the zombie
 // can't put its own there.
 func TestZombieAndForeignObject(t *testing.T) {
+	t.Parallel()
 	for i, p := range places() {
 		for n := range envtest.Count([]int{1, 0}[i], []int{50, 10}[i]) {
 			t.Run(fmt.Sprint(p.name, n), func(t *testing.T) {
@@ -169,6 +171,7 @@ func TestZombieAndForeignObject(t *testing.T) {
 
 // The backup is canceled while the zombie sleeps: nothing of it appears.
 func TestZombieOfCanceledBackup(t *testing.T) {
+	t.Parallel()
 	for i, p := range places() {
 		random := seeded(t)
 		for n := range envtest.Count([]int{2, 1}[i], []int{50, 10}[i]) {
@@ -204,6 +207,7 @@ func TestZombieOfCanceledBackup(t *testing.T) {
 // The backup is deleted, rows and objects, while the zombie sleeps: nothing of
 // it comes again.
 func TestZombieOfDeletedBackup(t *testing.T) {
+	t.Parallel()
 	steps := []string{"gate", "commit", "seal", "bytes"}
 	for i, p := range places() {
 		random := seeded(t)
@@ -231,6 +235,7 @@ func TestZombieOfDeletedBackup(t *testing.T) {
 // way to the store. When it goes on nobody else knows the place any more: it takes back
 // what it wrote itself.
 func TestZombieOfErasedUser(t *testing.T) {
+	t.Parallel()
 	for i, p := range places() {
 		for n := range envtest.Count([]int{1, 1}[i], []int{50, 10}[i]) {
 			t.Run(fmt.Sprint(p.name, n), func(t *testing.T) {
