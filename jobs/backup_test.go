@@ -13,6 +13,7 @@ import (
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
 	"github.com/sitebackup/sitebackup/examples/mockapi/export"
+	"github.com/sitebackup/sitebackup/internal/envtest"
 )
 
 func siteAndDB(size int64) []export.Options {
@@ -47,7 +48,7 @@ func TestBackup(t *testing.T) {
 
 // Tasks that finish at once never leave a backup open.
 func TestManyBackups(t *testing.T) {
-	const n = 1000
+	n := envtest.Count(300, 2000)
 	b := setup(t, setupOptions{config: func(c *backup.Config) {
 		for _, name := range []string{"one", "two", "three"} {
 			c.Providers = append(c.Providers, backup.ProviderConfig{Name: name, Provider: tiny{}, MaxWorkers: 16})

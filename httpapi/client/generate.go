@@ -2,7 +2,7 @@
 
 // Command generate writes the OpenAPI description that the server has, and the
 // client that is generated from it. Both are committed: what changes them shows
-// in a review.
+// in a review. It writes them here or, with a directory as its argument, there.
 package main
 
 import (
@@ -24,12 +24,16 @@ import (
 const generator = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"
 
 func main() {
-	if err := run(); err != nil {
+	dir := "."
+	if len(os.Args) > 1 {
+		dir = os.Args[1]
+	}
+	if err := run(dir); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run() error {
+func run(dir string) error {
 	doc, err := describe()
 	if err != nil {
 		return err
@@ -39,7 +43,7 @@ func run() error {
 		return err
 	}
 	pretty.WriteByte('\n')
-	if err := os.WriteFile("openapi.json", pretty.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "openapi.json"), pretty.Bytes(), 0o644); err != nil {
 		return err
 	}
 	old, err := downgrade(doc)
@@ -55,7 +59,7 @@ func run() error {
 	if err := os.WriteFile(file, old, 0o600); err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "run", generator, "-config", "oapi-codegen.yaml", file)
+	cmd := exec.Command("go", "run", generator, "-config", "oapi-codegen.yaml", "-o", filepath.Join(dir, "client.gen.go"), file)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", generator, err)
