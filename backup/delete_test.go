@@ -30,7 +30,6 @@ func (b *bundle) claimDelete(id string) *backup.StepWork {
 }
 
 func TestDelete(t *testing.T) {
-	t.Parallel()
 	b := setup(t)
 	id, other := b.ended(), b.ended()
 	got, err := b.client.Delete(b.ctx, id)
