@@ -64,3 +64,10 @@ func ScheduleQueries() map[string]ScheduleQuery {
 		"claim event":  {claimEvent, []string{"backup_schedule_event_undelivered"}},
 	}
 }
+
+// Live reports whether the reader has caught up.
+func (s *Subscription) Live() bool {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	return s.live
+}
