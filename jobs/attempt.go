@@ -54,7 +54,9 @@ func (a *attempt) export(ctx context.Context) (*blob.Content, error) {
 	if a.proof, err = prove(a.provider, ex, content); err != nil {
 		return nil, &notProvenError{err}
 	}
-	return content, inLedger(a.w.ledger.GateTask(ctx, a.work, content, a.proof))
+	bctx, cancel := a.w.bounded(ctx)
+	defer cancel()
+	return content, inLedger(a.w.ledger.GateTask(bctx, a.work, content, a.proof))
 }
 
 // checkpoint is the journal, if the store still has what it lists and the
@@ -130,7 +132,9 @@ func (a *attempt) admit(ex *backup.Export, req *backup.ExportRequest) error {
 // record notes the export in the task's row.
 func (a *attempt) record(ctx context.Context, ex *backup.Export, resumed bool, took time.Duration) error {
 	given := a.work.Task.ObjectKey
-	err := a.w.ledger.OpenTask(ctx, a.work, backup.Source{
+	bctx, cancel := a.w.bounded(ctx)
+	defer cancel()
+	err := a.w.ledger.OpenTask(bctx, a.work, backup.Source{
 		Resumed: resumed, Validator: ex.Validator, ContentType: ex.ContentType, Size: ex.Size, Took: took,
 	})
 	if err != nil {
@@ -174,6 +178,8 @@ func (a *attempt) stage(ctx context.Context, ex *backup.Export, checkpoint *blob
 const announceEvery = time.Second
 
 func (a *attempt) journal(ctx context.Context, c *blob.Checkpoint) error {
+	ctx, cancel := a.w.bounded(ctx)
+	defer cancel()
 	at := now()
 	announce := at.Sub(a.announced) >= announceEvery
 	if announce {

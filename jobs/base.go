@@ -138,6 +138,13 @@ func (w *Workers) guarded(ctx context.Context, fn func() error) (err error) {
 	return fn()
 }
 
+// bounded is for what a worker asks of the database while it holds a lease. A connection
+// that the network has dropped in silence would else hold it up until TCP gives up, for
+// a quarter of an hour, under a lease that other connections renew.
+func (w *Workers) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, w.cfg.LeaseDuration)
+}
+
 // bookkeeping bounds what is written after a job's context has ended.
 const bookkeeping = 10 * time.Second
 

@@ -47,7 +47,9 @@ func (d *deleteWorker) Work(ctx context.Context, job *river.Job[deleteArgs]) err
 
 func (d *deleteWorker) delete(ctx context.Context, work *backup.StepWork) error {
 	d.w.passed("delete claim")
-	targets, err := d.w.ledger.DeleteTargets(ctx, work)
+	rctx, cancel := d.w.bounded(ctx)
+	defer cancel()
+	targets, err := d.w.ledger.DeleteTargets(rctx, work)
 	if err != nil {
 		return inLedger(err)
 	}
@@ -79,7 +81,9 @@ func (d *deleteWorker) delete(ctx context.Context, work *backup.StepWork) error 
 		}
 	}
 	d.w.passed("delete objects")
-	if err := d.w.ledger.FinishDelete(ctx, work.Lease); err != nil {
+	fctx, stop := d.w.bounded(ctx)
+	defer stop()
+	if err := d.w.ledger.FinishDelete(fctx, work.Lease); err != nil {
 		return inLedger(err)
 	}
 	d.w.passed("delete rows")
@@ -97,6 +101,8 @@ func (d *deleteWorker) count(ctx context.Context, lease backup.Lease, prefixes [
 		}
 		found[i], objects, bytes = keys, objects+int64(len(keys)), bytes+size
 	}
+	ctx, cancel := d.w.bounded(ctx)
+	defer cancel()
 	return found, inLedger(d.w.ledger.CountDeleted(ctx, lease, objects, bytes))
 }
 

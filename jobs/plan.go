@@ -77,7 +77,9 @@ func (p *planWorker) plan(ctx context.Context, work *backup.StepWork) error {
 	if err != nil {
 		return err
 	}
-	if err := p.w.ledger.FinishPlan(ctx, work.Lease, exports); err != nil {
+	bctx, cancel := p.w.bounded(ctx)
+	defer cancel()
+	if err := p.w.ledger.FinishPlan(bctx, work.Lease, exports); err != nil {
 		return inLedger(err)
 	}
 	p.w.passed("plan")
@@ -119,7 +121,9 @@ func (w *Workers) step(
 		return fmt.Errorf("handed over: %w", err)
 	}
 	cause := backup.Classify(err)
-	out, err := w.ledger.FailStep(leased, work, cause, w.stepPolicy())
+	bctx, stop := w.bounded(leased)
+	defer stop()
+	out, err := w.ledger.FailStep(bctx, work, cause, w.stepPolicy())
 	if errors.Is(err, backup.ErrLeaseLost) {
 		return river.JobSnooze(w.cfg.LeaseDuration)
 	}

@@ -42,7 +42,9 @@ func (s *sealWorker) Work(ctx context.Context, job *river.Job[sealArgs]) error {
 
 // seal has two contexts: stop is the job's, and ctx ends with the lease, too.
 func (s *sealWorker) seal(stop, ctx context.Context, work *backup.StepWork) error {
-	data, key, err := s.w.ledger.SaveManifest(ctx, work)
+	bctx, cancel := s.w.bounded(ctx)
+	defer cancel()
+	data, key, err := s.w.ledger.SaveManifest(bctx, work)
 	if err != nil {
 		return inLedger(err)
 	}
@@ -60,12 +62,18 @@ func (s *sealWorker) seal(stop, ctx context.Context, work *backup.StepWork) erro
 
 // write writes the manifest, and makes the backup done.
 func (s *sealWorker) write(ctx context.Context, work *backup.StepWork, data []byte, key string) error {
-	confirm := func(ctx context.Context) error { return inLedger(s.w.ledger.Confirm(ctx, work.Lease)) }
+	confirm := func(ctx context.Context) error {
+		ctx, cancel := s.w.bounded(ctx)
+		defer cancel()
+		return inLedger(s.w.ledger.Confirm(ctx, work.Lease))
+	}
 	if err := blob.Put(ctx, s.w.store, key, data, backup.ManifestContentType, confirm); err != nil {
 		if failed := new(ledgerError); errors.As(err, &failed) {
 			return failed
 		}
 		if errors.Is(err, blob.ErrConflict) {
+			ctx, cancel := s.w.bounded(ctx)
+			defer cancel()
 			if err := s.w.ledger.RenameManifest(ctx, work.Lease); err != nil {
 				return inLedger(err)
 			}
@@ -74,5 +82,7 @@ func (s *sealWorker) write(ctx context.Context, work *backup.StepWork, data []by
 		return storeFailed(fmt.Errorf("write manifest: %w", err))
 	}
 	s.w.passed("seal")
-	return inLedger(s.w.ledger.FinishSeal(ctx, work.Lease))
+	bctx, cancel := s.w.bounded(ctx)
+	defer cancel()
+	return inLedger(s.w.ledger.FinishSeal(bctx, work.Lease))
 }

@@ -95,7 +95,9 @@ func (t *taskWorker) fail(ctx context.Context, last backup.Beat, err error, retr
 		record = t.w.ledger.LoseTask // whatever is stored isn't to be gone on from
 	}
 	policy := backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}
-	out, rerr := record(ctx, last, cause, policy)
+	bctx, cancel := t.w.bounded(ctx)
+	defer cancel()
+	out, rerr := record(bctx, last, cause, policy)
 	if errors.Is(rerr, backup.ErrLeaseLost) {
 		return river.JobSnooze(t.w.cfg.LeaseDuration)
 	}
@@ -148,7 +150,9 @@ func (a *attempt) run(ctx context.Context) (*taskOutput, error) {
 		return nil, err
 	}
 	a.w.passed("commit")
-	if err := a.w.ledger.FinishTask(ctx, a.work.Lease); err != nil {
+	bctx, cancel := a.w.bounded(ctx)
+	defer cancel()
+	if err := a.w.ledger.FinishTask(bctx, a.work.Lease); err != nil {
 		return nil, inLedger(err)
 	}
 	a.w.passed("task")

@@ -32,7 +32,9 @@ func (v *verifyWorker) Work(ctx context.Context, job *river.Job[verifyArgs]) err
 }
 
 func (v *verifyWorker) verify(ctx context.Context, step *backup.StepWork) error {
-	work, err := v.w.ledger.VerifyWork(ctx, step)
+	rctx, cancel := v.w.bounded(ctx)
+	defer cancel()
+	work, err := v.w.ledger.VerifyWork(rctx, step)
 	if err != nil {
 		return inLedger(err)
 	}
@@ -42,7 +44,9 @@ func (v *verifyWorker) verify(ctx context.Context, step *backup.StepWork) error 
 		return storeFailed(err)
 	}
 	v.w.passed("verify")
-	if err := v.w.ledger.FinishVerify(ctx, work.Lease, found); err != nil {
+	fctx, stop := v.w.bounded(ctx)
+	defer stop()
+	if err := v.w.ledger.FinishVerify(fctx, work.Lease, found); err != nil {
 		return inLedger(err)
 	}
 	if err := found.Err(); err != nil {

@@ -42,6 +42,7 @@ func OpenPool(ctx context.Context, f *config.File, name string, conns int32) (*p
 	}
 	cfg.MaxConns = max(cfg.MaxConns, conns)
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	cfg.PingTimeout = connectTimeout // of a connection that was idle, before it is used again
 	// Of a process that was stopped, or whose host is gone, Postgres isn't told. Its
 	// open transactions would hold their locks until TCP gives up: River's leader
 	// could have no successor. A startup parameter would be refused by pgbouncer.
