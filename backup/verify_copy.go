@@ -58,6 +58,11 @@ func (v *Verification) Err() error {
 // objects are compared with the trusted one. It holds a few hundred kilobytes at
 // a time, beside the manifest. What is damaged is in the Verification; an error
 // means that nothing can be said.
+//
+// Without a trusted manifest it sees whatever contradicts the manifest, or makes the
+// manifest contradict itself or the place that it is in. It can't see that a manifest
+// and all that it names were replaced together, by an older copy of the same backup for
+// example, or that an export was taken out of the manifest: only the database knows.
 func VerifyCopy(ctx context.Context, store blob.Store, key string, trusted []byte, p VerifyParams) (*Verification, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
@@ -108,23 +113,59 @@ func (v *Verification) manifest(ctx context.Context, store blob.Store, key strin
 	return m, nil
 }
 
-// belongs looks whether the manifest is that of the backup in whose place it is.
+// belongs looks whether the manifest is that of the backup in whose place it is, and
+// agrees with itself. The first contradiction is told: others mostly follow from it.
 func (v *Verification) belongs(key string, m *Manifest) {
-	dir := path.Dir(key)
-	if dir == "." {
-		return // it was taken elsewhere
+	if want, got := m.misplaced(key); want != "" {
+		v.bad(key, CorruptManifest, want, got)
+		return
 	}
-	if got := path.Base(dir); got != m.BackupID {
-		v.bad(key, CorruptManifest, "that of backup "+got, "that of backup "+m.BackupID)
-	}
-	for i := range m.Objects {
-		// They may be below another Config.Prefix than the manifest is.
-		if o := &m.Objects[i]; !strings.Contains("/"+o.Key, "/"+m.BackupID+"/") {
-			v.bad(key, CorruptManifest, "objects of backup "+m.BackupID, o.Key)
-			break
-		}
+	if want, got := m.contradiction(); want != "" {
+		v.bad(key, CorruptManifest, want, got)
 	}
 }
+
+// misplaced compares the manifest with the place that it is in. A key without a
+// directory tells nothing: the copy was taken elsewhere.
+func (m *Manifest) misplaced(key string) (want, got string) {
+	dir := path.Dir(key)
+	if dir == "." {
+		return "", ""
+	}
+	if of := path.Base(dir); of != m.BackupID {
+		return "that of backup " + of, "that of backup " + m.BackupID
+	}
+	if own := prefixUnder("", m.UserID, m.SiteID, m.BackupID); !endsWithin(dir+"/", own) {
+		return "that of a backup below " + dir, "that of a backup below " + path.Clean(own)
+	}
+	return "", ""
+}
+
+// contradiction is what in a manifest can't be of one backup, whatever is stored.
+// Its objects may be below another Config.Prefix than it is itself.
+func (m *Manifest) contradiction() (want, got string) {
+	if len(m.Objects) == 0 {
+		return "an export at least", "none"
+	}
+	seen := make(map[string]bool, len(m.Objects))
+	for i := range m.Objects {
+		o := &m.Objects[i]
+		if err := ValidateProviderName(o.Provider); err != nil {
+			return "names of providers", err.Error()
+		}
+		if own := prefixUnder("", m.UserID, m.SiteID, m.BackupID) + o.Provider + "/" + o.UploadID; o.UploadID == "" || !endsWithin(o.Key, own) {
+			return "an object whose key ends with " + own, o.Key
+		}
+		if seen[o.Provider] { // two keys that are the same have the same provider
+			return "one export for each provider", "two of " + o.Provider
+		}
+		seen[o.Provider] = true
+	}
+	return "", ""
+}
+
+// endsWithin reports whether the last segments of key are those of end.
+func endsWithin(key, end string) bool { return strings.HasSuffix("/"+key, "/"+end) }
 
 func (v *Verification) bad(key, what, want, got string) {
 	v.Problems = append(v.Problems, &CorruptError{Key: key, What: what, Want: want, Got: oneLine(got)})

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,7 +57,7 @@ func newCopies(t *testing.T) *copies {
 // object stores an object in parts, as the engine does.
 func (c *copies) object(key, tenant, provider string) backup.ManifestObject {
 	c.Helper()
-	o := backup.ManifestObject{Provider: provider, Key: key}
+	o := backup.ManifestObject{Provider: provider, Key: key, UploadID: "1"}
 	whole := sha256.New()
 	var parts []blob.Part
 	for i := range 10 {
@@ -107,6 +108,14 @@ func (c *copies) swap(a, b string) {
 	c.write(b, inA)
 }
 
+// resize changes what the manifest says of ann's site.
+func (c *copies) resize(change func(*backup.ManifestObject)) {
+	c.Helper()
+	m := c.manifest(annBackup)
+	change(&m.Objects[1])
+	c.write(annBackup, c.encode(m))
+}
+
 func part(i int) *int { return &i }
 
 // Each damage is named, without a database and, but for a forged manifest that
@@ -117,11 +126,20 @@ func TestVerifyCopy(t *testing.T) {
 		part          *int
 		what          string
 	}
-	for name, test := range map[string]struct {
+	type row struct {
 		damage func(*copies)
 		want   []problem
 		only   string // "trusted": seen with the trusted manifest only
-	}{
+	}
+	// replaced is a manifest in which no object is wrong.
+	replaced := func(change func(*backup.Manifest)) row {
+		return row{func(c *copies) {
+			m := c.manifest(annBackup)
+			change(m)
+			c.write(annBackup, c.encode(m))
+		}, []problem{{"", annBackup, nil, backup.CorruptManifest}}, ""}
+	}
+	for name, test := range map[string]row{
 		"none": {func(*copies) {}, nil, ""},
 		"a byte": {func(c *copies) {
 			data := c.read(annSite)
@@ -180,6 +198,30 @@ func TestVerifyCopy(t *testing.T) {
 			m.Objects = m.Objects[:1]
 			c.write(annBackup, c.encode(m))
 		}, []problem{{"", annBackup, nil, backup.CorruptManifest}}, "trusted"},
+		"no exports":                    replaced(func(m *backup.Manifest) { m.Objects = []backup.ManifestObject{} }),
+		"null exports":                  replaced(func(m *backup.Manifest) { m.Objects = nil }),
+		"another user":                  replaced(func(m *backup.Manifest) { m.UserID = "bob" }),
+		"another site":                  replaced(func(m *backup.Manifest) { m.SiteID = "t" }),
+		"no owner":                      replaced(func(m *backup.Manifest) { m.UserID, m.SiteID = "", "" }),
+		"another id":                    replaced(func(m *backup.Manifest) { m.BackupID = "02" }),
+		"one export for both providers": replaced(func(m *backup.Manifest) { m.Objects[1] = m.Objects[0] }),
+		"one object for both providers": replaced(func(m *backup.Manifest) {
+			m.Objects[1] = m.Objects[0]
+			m.Objects[1].Provider = "site"
+		}),
+		"a provider renamed":      replaced(func(m *backup.Manifest) { m.Objects[1].Provider = "mail" }),
+		"a provider without name": replaced(func(m *backup.Manifest) { m.Objects[1].Provider = "" }),
+		"another upload":          replaced(func(m *backup.Manifest) { m.Objects[1].UploadID = "2" }),
+		"a negative part": {func(c *copies) { c.resize(func(o *backup.ManifestObject) { o.Parts[1].Size = -partSize }) },
+			[]problem{{"site", annSite, part(1), backup.CorruptParts}}, "untrusted"},
+		"an empty part": {func(c *copies) { c.resize(func(o *backup.ManifestObject) { o.Parts[1].Size = 0 }) },
+			[]problem{{"site", annSite, part(1), backup.CorruptParts}}, "untrusted"},
+		"parts longer than there are numbers": {func(c *copies) { c.resize(func(o *backup.ManifestObject) { o.Parts[1].Size = math.MaxInt64 }) },
+			[]problem{{"site", annSite, part(1), backup.CorruptParts}}, "untrusted"},
+		"a negative size": {func(c *copies) { c.resize(func(o *backup.ManifestObject) { o.Size = -o.Size }) },
+			[]problem{{"site", annSite, nil, backup.CorruptParts}}, "untrusted"},
+		"no parts, and no size": {func(c *copies) { c.resize(func(o *backup.ManifestObject) { o.Parts, o.Size = nil, 0 }) },
+			[]problem{{"site", annSite, nil, backup.CorruptSize}}, "untrusted"},
 		"manifest and object": {func(c *copies) {
 			c.write(annBackup, []byte("{}"))
 			c.write(annSite, append(c.read(annSite)[:9*partSize], make([]byte, partSize)...))

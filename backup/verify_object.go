@@ -35,7 +35,7 @@ type verifier struct {
 	problems []*CorruptError
 }
 
-func (v *verifier) full() bool { return v.sample <= 0 || v.sample >= 1 }
+func (v *verifier) full() bool { return v.sample <= 0 || v.sample >= 1 || len(v.o.Parts) == 0 }
 
 func (v *verifier) problem(part int, what string, want, got any) {
 	if len(v.problems) >= maxProblems {
@@ -51,7 +51,11 @@ func (v *verifier) problem(part int, what string, want, got any) {
 // run returns an error only where nothing can be said about the object.
 func (v *verifier) run(ctx context.Context) error {
 	var total int64
-	for _, p := range v.o.Parts {
+	for i, p := range v.o.Parts {
+		if p.Size < 1 || p.Size > math.MaxInt64-total {
+			v.problem(i, CorruptParts, "more than 0 bytes each", p.Size)
+			return nil
+		}
 		total += p.Size
 	}
 	if total != v.o.Size {

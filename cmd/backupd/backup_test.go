@@ -55,7 +55,7 @@ func TestBackupCommands(t *testing.T) {
 	status, out, err = runs(t, nil, "verify", "--offline", "--dir", dir)
 	require.Zero(t, status, err)
 	require.Equal(t, "read 2 exports, 2 parts, 6.0 MiB: 0 problems\n", out)
-	status, _, err = runs(t, s.env(), "verify", "--offline", "--manifest", *b.ManifestKey)
+	status, _, err = runs(t, s.env(), "verify", "--manifest", *b.ManifestKey)
 	require.Zero(t, status, err)
 
 	// What is damaged is named, and a second download mends it.

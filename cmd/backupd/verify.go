@@ -14,7 +14,7 @@ import (
 )
 
 type verifyCmd struct {
-	Offline  bool    `required:"" help:"Use the copy alone, without a server or a database. To verify through a server, use backupd backup verify."`
+	Offline  bool    `help:"Use the copy alone, without a server or a database. --dir and --manifest imply it. To verify through a server, use backupd backup verify."`
 	Dir      string  `placeholder:"DIR" help:"A directory made by backupd backup download."`
 	Manifest string  `placeholder:"KEY" help:"Instead of --dir: the key of a manifest in the configured destination, such as user/site/backup/manifest.json."`
 	Sample   float64 `default:"1" help:"The share of each export that is read: more than 0, and at most 1, which reads everything."`
@@ -34,6 +34,11 @@ func (v *verifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if err != nil {
 		return err
 	}
+	if v.Dir != "" {
+		if err := unnamed(v.Dir, found); err != nil {
+			return err
+		}
+	}
 	if err := v.print(sys, found); err != nil {
 		return err
 	}
@@ -46,6 +51,18 @@ func (v *verifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
 		return &statusError{statusBad, errors.New("the copy is damaged")}
 	}
 	return nil
+}
+
+// unnamed adds the exports in a directory that its manifest doesn't name: one was
+// taken out of it, or it is another backup's.
+func unnamed(dir string, found *backup.Verification) error {
+	names, err := remote.Unnamed(dir)
+	for _, name := range names {
+		found.Problems = append(found.Problems, &backup.CorruptError{
+			Key: remote.ManifestName, What: backup.CorruptManifest, Want: "one that names each export in the directory", Got: fmt.Sprintf("one without %q", name),
+		})
+	}
+	return err
 }
 
 func (v *verifyCmd) open(ctx context.Context, sys *system, c *cli) (blob.Store, string, error) {

@@ -2,12 +2,14 @@ package remote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
@@ -31,6 +33,39 @@ func (f Folder) path(key string) (string, error) {
 		return "", blob.ErrNotFound // there is no file of such a name
 	}
 	return filepath.Join(f.Dir, provider), nil
+}
+
+// Unnamed lists the files in a directory that Download made that have a provider's
+// name, and that the manifest doesn't name. Without a manifest that can be read there
+// are none.
+func Unnamed(dir string) ([]string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, ManifestName))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	var m backup.Manifest
+	if json.Unmarshal(data, &m) != nil {
+		return nil, nil // a verification says so
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, f := range files {
+		named := slices.ContainsFunc(m.Objects, func(o backup.ManifestObject) bool { return o.Provider == f.Name() })
+		if !named && !f.IsDir() && backup.ValidateProviderName(f.Name()) == nil {
+			names = append(names, f.Name())
+		}
+	}
+	return names, nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Stat is that of a store.
