@@ -67,7 +67,7 @@ func (l *Ledger) CancelByJob(ctx context.Context, backupID string, jobID int64) 
 			return ch.cancelStray(ctx, stray{TaskID: task})
 		case StateDone:
 			if ch.b.Verifying() && ch.b.riverJobID != nil && *ch.b.riverJobID == jobID {
-				ch.abandonVerify()
+				return ch.abandonVerify()
 			}
 			return nil
 		default:

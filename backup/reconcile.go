@@ -114,8 +114,7 @@ func (ch *change) mend(ctx context.Context, s stray, done *Reconciled) error {
 		}
 		done.Canceled++
 		if ch.b.State == StateDone {
-			ch.abandonVerify()
-			return nil
+			return ch.abandonVerify()
 		}
 		return ch.cancelStray(ctx, now)
 	}

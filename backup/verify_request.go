@@ -96,8 +96,8 @@ func (c *Client) verifyJob(b *Backup) river.InsertManyParams {
 	}
 }
 
-// abandonVerify ends a verification whose River job somebody canceled.
-func (ch *change) abandonVerify() {
-	ch.emit(EventUpdateBackup, "", verifyData{State: ch.b.State})
-	ch.endRequest()
+// abandonVerify ends a verification whose River job somebody canceled. What an
+// earlier one found says nothing about this one, and makes room for that.
+func (ch *change) abandonVerify() error {
+	return ch.endVerify(&Verification{Failure: &Failure{Class: ClassPermanent, Message: "the verification was canceled"}})
 }

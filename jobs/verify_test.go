@@ -166,7 +166,7 @@ func TestVerifyJudgesOnlyDone(t *testing.T) {
 }
 
 // A verification is asked for once, another share begins it anew, and one whose
-// River job is canceled ends without a result.
+// River job is canceled says so, whatever an earlier one found.
 func TestVerifyAgain(t *testing.T) {
 	b, g, id := gatedBackup(t)
 	for range 2 {
@@ -188,6 +188,10 @@ func TestVerifyAgain(t *testing.T) {
 
 func TestVerifyCanceledInRiver(t *testing.T) {
 	b, g, id := gatedBackup(t)
+	g.waits.Store(false)
+	earlier := b.verified(id, backup.VerifyParams{})
+	require.Empty(t, earlier.Verification.Failure)
+	g.waits.Store(true)
 	_, err := b.client.Verify(b.ctx, id, backup.VerifyParams{})
 	require.NoError(t, err)
 	<-g.opened
@@ -199,7 +203,10 @@ func TestVerifyCanceledInRiver(t *testing.T) {
 	var got *backup.Backup
 	b.waitFor(id, 20*time.Second, func(now *backup.Backup) bool { got = now; return !now.Verifying() })
 	require.Equal(t, backup.StateDone, got.State)
-	require.Nil(t, got.Verification)
+	require.Equal(t, &backup.Failure{Class: backup.ClassPermanent, Message: "the verification was canceled"}, got.Verification.Failure)
+	require.True(t, got.Verification.FinishedAt.After(earlier.Verification.FinishedAt))
+	require.Equal(t, earlier.VerifiedAt, got.VerifiedAt, "that one still stands")
+	require.Nil(t, got.CorruptAt)
 	b.requireSound()
 }
 

@@ -28,6 +28,10 @@ func (v *backupVerifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if err != nil {
 		return err
 	}
+	var before *client.Verification // what an earlier one found
+	if b.Verifying != nil && *b.Verifying {
+		before = b.Verification
+	}
 	if !v.NoWait {
 		b, err = remote.Watch(ctx, api, id, func(*client.Backup) {}, func(b *client.Backup) bool { return b.Verifying == nil || !*b.Verifying })
 		if err != nil {
@@ -38,7 +42,7 @@ func (v *backupVerifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
 		return err
 	}
 	switch found := b.Verification; {
-	case found == nil:
+	case found == nil, before != nil && found.FinishedAt.Equal(before.FinishedAt):
 		return fmt.Errorf("the verification of backup %s was given up", id)
 	case len(found.Problems) > 0:
 		return &statusError{statusBad, fmt.Errorf("the stored copy of backup %s is damaged", id)}
