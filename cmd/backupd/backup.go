@@ -190,7 +190,7 @@ func watch(ctx context.Context, sys *system, c *serverFlags, api *client.Client,
 	b, err := remote.Watch(ctx, api, id, p.backup, remote.Ended)
 	p.end()
 	if err != nil {
-		return err
+		return interrupted(ctx, err, "the backup goes on")
 	}
 	if err := printBackup(sys, c, b); err != nil {
 		return err

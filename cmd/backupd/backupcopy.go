@@ -35,7 +35,7 @@ func (v *backupVerifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if !v.NoWait {
 		b, err = remote.Watch(ctx, api, id, func(*client.Backup) {}, func(b *client.Backup) bool { return b.Verifying == nil || !*b.Verifying })
 		if err != nil {
-			return err
+			return interrupted(ctx, err, "the verification goes on")
 		}
 	}
 	if err := printBackup(sys, &c.Backup.serverFlags, b); err != nil || v.NoWait {
@@ -71,7 +71,7 @@ func (d *backupDownloadCmd) Run(ctx context.Context, sys *system, c *cli) error 
 	m, err := remote.Download(ctx, api, id, d.Dir, p.file)
 	p.end()
 	if err != nil {
-		return err
+		return interrupted(ctx, err, "run the command again to go on with the download")
 	}
 	if c.Backup.Output == outputJSON {
 		return printJSON(sys, map[string]any{"backupId": m.BackupID, "directory": d.Dir, "manifest": m})

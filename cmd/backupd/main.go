@@ -22,8 +22,8 @@
 // was canceled, or that its copy is damaged; 4 that there is no such backup, schedule or
 // erasure; 5 that the token is missing or isn't allowed to do this; and 6 that the state
 // of the backup or schedule doesn't allow it. With --output json they print JSON. The
-// first Ctrl-C or SIGTERM shuts backupd down in an orderly way; a second one ends it at
-// once, with status 130.
+// first Ctrl-C or SIGTERM shuts backupd down in an orderly way, and one that only waits
+// for a server ends with status 130; a second one ends it at once, with status 130.
 package main
 
 import (

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/remote"
 	"github.com/sitebackup/sitebackup/httpapi/client"
 )
 
@@ -26,7 +27,7 @@ func (c *serverFlags) client() (*client.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() // it is what it says
 	transport.ResponseHeaderTimeout = time.Minute
 	return client.NewClient(c.Server, client.WithHTTPClient(&http.Client{
-		Transport: transport,
+		Transport: &remote.Stall{RoundTripper: transport, After: time.Minute},
 		// No answer of the API that is asked for here leads elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/remote"
 	"github.com/sitebackup/sitebackup/httpapi/client"
 )
 
@@ -15,7 +17,7 @@ const (
 	statusNotFound  = 4   // there is no such backup or schedule, or the token may not see it
 	statusForbidden = 5   // the server wants a token, or another one
 	statusConflict  = 6   // the state of the backup or schedule doesn't allow this
-	statusCut       = 130 // a second signal
+	statusCut       = 130 // a second signal, or one that interrupts a wait for the server
 )
 
 // statusError is an error with the exit status that it means.
@@ -27,22 +29,36 @@ type statusError struct {
 func (e *statusError) Error() string { return e.err.Error() }
 func (e *statusError) Unwrap() error { return e.err }
 
+// interrupted is what a wait for the server ends with: err, or what goes on without
+// the command that a signal has ended.
+func interrupted(ctx context.Context, err error, goesOn string) error {
+	if err != nil && ctx.Err() != nil {
+		return &statusError{statusCut, errors.New("interrupted; " + goesOn)}
+	}
+	return err
+}
+
 // statusOf is the exit status that an error means.
 func statusOf(err error) int {
 	var s *statusError
 	if errors.As(err, &s) {
 		return s.status
 	}
+	if errors.Is(err, remote.ErrDamaged) {
+		return statusBad
+	}
 	var answer *client.Error
 	if !errors.As(err, &answer) {
 		return statusFailed
 	}
-	switch answer.Status {
-	case http.StatusNotFound:
+	switch {
+	case answer.Code == client.ProblemCodeObjectDamaged:
+		return statusBad
+	case answer.Status == http.StatusNotFound:
 		return statusNotFound
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case answer.Status == http.StatusUnauthorized, answer.Status == http.StatusForbidden:
 		return statusForbidden
-	case http.StatusConflict:
+	case answer.Status == http.StatusConflict:
 		return statusConflict
 	default:
 		return statusFailed

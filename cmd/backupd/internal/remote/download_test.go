@@ -32,7 +32,8 @@ type api struct {
 	manifest backup.Manifest
 
 	mu     sync.Mutex
-	cut    int // 0: all
+	cut    int  // 0: all
+	stall  bool // the first answer doesn't break off, but stops there
 	ranges []string
 	when   []string // the conditions of the ranges
 }
@@ -67,7 +68,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.when = append(a.when, r.Header.Get("If-Range"))
 	w.Header().Set("Etag", fmt.Sprintf("%q", digest(a.data)))
 	if a.cut > 0 {
-		w = &cutter{w, a.cut}
+		w = &cutter{w, a.cut, r, a.stall}
+		a.stall = false
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.data))
 }
@@ -75,7 +77,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // cutter breaks the connection off.
 type cutter struct {
 	http.ResponseWriter
-	left int
+	left  int
+	r     *http.Request
+	stall bool
 }
 
 func (c *cutter) Write(p []byte) (int, error) {
@@ -85,6 +89,9 @@ func (c *cutter) Write(p []byte) (int, error) {
 	}
 	_, _ = c.ResponseWriter.Write(p[:c.left])
 	_ = http.NewResponseController(c.ResponseWriter).Flush()
+	if c.stall {
+		<-c.r.Context().Done()
+	}
 	panic(http.ErrAbortHandler)
 }
 
@@ -148,6 +155,75 @@ func TestDownloadTakesUpWhatIsThere(t *testing.T) {
 	}
 }
 
+// A connection on which nothing comes any more is left, and the download goes on.
+func TestDownloadLeavesWhatStalls(t *testing.T) {
+	t.Parallel()
+	a, _ := newAPI(t)
+	a.cut, a.stall = 300_000, true
+	server := httptest.NewServer(a)
+	t.Cleanup(server.Close)
+	c, err := client.NewClient(server.URL, client.WithHTTPClient(&http.Client{Transport: &Stall{RoundTripper: http.DefaultTransport, After: 200 * time.Millisecond}}))
+	require.NoError(t, err)
+	require.NoError(t, a.download(t, c, t.TempDir()))
+	require.Equal(t, []string{"", "bytes=300000-"}, a.ranges)
+}
+
+// An answer that stalls is an error that says so, also where nothing can go on.
+func TestStall(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte("{"))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	c, err := client.NewClient(server.URL, client.WithHTTPClient(&http.Client{Transport: &Stall{RoundTripper: http.DefaultTransport, After: 100 * time.Millisecond}}))
+	require.NoError(t, err)
+	_, err = client.Read[client.Backup](c.GetBackup(t.Context(), id, nil))
+	require.EqualError(t, err, "read answer: the server has sent nothing for 100ms")
+}
+
+// What somebody else has put into the directory isn't overwritten, unless a download
+// was begun there.
+func TestDownloadSparesOthersFiles(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		there []string
+		text  string // "": it is taken for a copy of our own
+	}{
+		"a file of that name":     {[]string{"site"}, "no download has left it"},
+		"another file beside":     {[]string{"notes"}, ""},
+		"a download that was cut": {[]string{"site", "site" + partSuffix}, ""},
+		"a copy that is damaged":  {[]string{"site", ManifestName}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, c := newAPI(t)
+			dir := t.TempDir()
+			for _, file := range test.there {
+				data := []byte("mine")
+				if file == ManifestName {
+					data, _, _ = manifest(t.Context(), c, id)
+				}
+				require.NoError(t, os.WriteFile(filepath.Join(dir, file), data, 0o600))
+			}
+			err := a.download(t, c, dir)
+			if test.text != "" {
+				require.ErrorContains(t, err, test.text)
+				got, err := os.ReadFile(filepath.Join(dir, "site"))
+				require.NoError(t, err)
+				require.Equal(t, "mine", string(got))
+				require.Empty(t, a.ranges)
+				return
+			}
+			require.NoError(t, err)
+			got, err := os.ReadFile(filepath.Join(dir, "site"))
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(a.data, got))
+		})
+	}
+}
+
 // A copy that isn't what the manifest says is never taken for whole.
 func TestDownloadRefuses(t *testing.T) {
 	t.Parallel()
@@ -155,9 +231,9 @@ func TestDownloadRefuses(t *testing.T) {
 		change func(*api)
 		text   string
 	}{
-		"another digest":  {func(a *api) { a.manifest.Objects[0].SHA256 = strings.Repeat("0", 64) }, "its SHA-256 is"},
-		"another size":    {func(a *api) { a.manifest.Objects[0].Size-- }, "the export has 500000 bytes"},
-		"longer":          {func(a *api) { a.manifest.Objects[0].Size++ }, "the export has 500000 bytes"},
+		"another digest":  {func(a *api) { a.manifest.Objects[0].SHA256 = strings.Repeat("0", 64) }, "the copy is damaged: its SHA-256 is"},
+		"another size":    {func(a *api) { a.manifest.Objects[0].Size-- }, "the copy is damaged: the export has 500000 bytes"},
+		"longer":          {func(a *api) { a.manifest.Objects[0].Size++ }, "the copy is damaged: the export has 500000 bytes"},
 		"a path":          {func(a *api) { a.manifest.Objects[0].Provider = "../x" }, "name"},
 		"another backup":  {func(a *api) { a.manifest.BackupID = "x" }, "of backup \"x\""},
 		"another version": {func(a *api) { a.manifest.Version = 2 }, "version 2"},

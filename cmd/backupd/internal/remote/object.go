@@ -16,8 +16,10 @@ import (
 	"github.com/sitebackup/sitebackup/httpapi/client"
 )
 
-// download is that of one export. What isn't whole yet is in a file with the
-// suffix .part.
+// partSuffix is that of a file that isn't whole yet.
+const partSuffix = ".part"
+
+// download is that of one export.
 type download struct {
 	client *client.Client
 	id     string
@@ -46,24 +48,26 @@ func (d *download) run(ctx context.Context) error {
 		}
 	}
 	if err == nil && !d.right() {
-		err = fmt.Errorf("its SHA-256 is %x, and the manifest says %s", d.sum.Sum(nil), d.object.SHA256)
+		err = fmt.Errorf("%w: its SHA-256 is %x, and the manifest says %s", ErrDamaged, d.sum.Sum(nil), d.object.SHA256)
 		err = errors.Join(err, d.file.Truncate(0))
 	}
 	err = errors.Join(err, d.file.Sync(), d.file.Close())
 	if err != nil {
 		return err
 	}
-	return os.Rename(d.path+".part", d.path)
+	return os.Rename(d.path+partSuffix, d.path)
 }
 
 func (d *download) right() bool {
 	return d.have == d.object.Size && hex.EncodeToString(d.sum.Sum(nil)) == d.object.SHA256
 }
 
-// there reports whether the file is there already, and right.
+// there reports whether the file is there already, and right. Where there is none,
+// have is -1.
 func (d *download) there(ctx context.Context) (bool, error) {
 	f, err := os.Open(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
+		d.have = -1
 		return false, nil
 	}
 	if err != nil {
@@ -79,7 +83,7 @@ func (d *download) there(ctx context.Context) (bool, error) {
 
 // open opens what there is of the file, and hashes it.
 func (d *download) open(ctx context.Context) (resumed bool, err error) {
-	d.file, err = os.OpenFile(d.path+".part", os.O_RDWR|os.O_CREATE, 0o600)
+	d.file, err = os.OpenFile(d.path+partSuffix, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return false, err
 	}
@@ -162,7 +166,7 @@ func (d *download) request(ctx context.Context) error {
 		return err
 	}
 	if d.have != d.object.Size {
-		return fmt.Errorf("%w: the export has %d bytes, and the manifest says %d", errLocal, d.have, d.object.Size)
+		return fmt.Errorf("%w: the export has %d bytes, and the manifest says %d", ErrDamaged, d.have, d.object.Size)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func passing(err error) bool {
 	if errors.As(err, &e) {
 		return e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError && e.Code != client.ProblemCodeObjectDamaged && e.Code != client.ProblemCodeNoStore
 	}
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, errLocal)
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, errLocal) && !errors.Is(err, ErrDamaged)
 }
 
 func pauseAfter(err error, failures int) time.Duration {
