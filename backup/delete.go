@@ -24,7 +24,8 @@ func (DeleteArgs) Kind() string { return KindDelete }
 // found. There is no way back. An open backup has to be canceled first, which
 // gives a *StateError until its last task has ended; one under a legal hold gives
 // a *HeldError. To delete one that is being deleted changes nothing, unless the
-// workers have given up on it, which its Failure says: then they begin again.
+// workers have given up on it, which its Failure says: then they begin again, as they
+// do by themselves at the next full hour.
 func (c *Client) Delete(ctx context.Context, id string) (b *Backup, err error) {
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
 		b, err = c.DeleteTx(ctx, tx, id)

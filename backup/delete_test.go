@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/retention"
 )
 
 // ended is a backup that is done.
@@ -228,4 +229,25 @@ func TestDeleteReconciled(t *testing.T) {
 		require.ErrorIs(t, b.ledger.FinishDelete(b.ctx, dead.Lease), backup.ErrLeaseLost)
 		require.NoError(t, b.ledger.FinishDelete(b.ctx, b.claimDelete(id).Lease))
 	})
+}
+
+// A deletion that the workers have given up is asked for again, once.
+func TestRetryDeletions(t *testing.T) {
+	b := setup(t, retaining(retention.Policy{KeepLast: 1}))
+	old := b.store(aged{age: 2 * day})
+	b.store(aged{age: day})
+	require.Equal(t, 1, b.apply().Removed)
+	retried := func() int {
+		n, err := b.ledger.RetryDeletions(b.ctx, 100)
+		require.NoError(t, err)
+		return n
+	}
+	require.Zero(t, retried(), "it is under way")
+	out, err := b.ledger.FailStep(b.ctx, b.claimDelete(old), backup.Classify(errors.New("away")), backup.RetryPolicy{MaxAttempts: 1})
+	require.NoError(t, err)
+	require.True(t, out.Final)
+	b.exec("UPDATE {river_job} SET state = 'cancelled', finalized_at = now() WHERE kind = 'backup_delete'")
+	require.Equal(t, 1, retried())
+	require.Equal(t, 1, b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup_delete' AND state = 'available'"))
+	require.Zero(t, retried())
 }

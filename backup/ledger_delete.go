@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,7 +79,8 @@ func (l *Ledger) FinishDelete(ctx context.Context, lease Lease) error {
 }
 
 // failRequested is FailStep of a deletion or a verification. The backup stays what
-// it is; when no further attempt follows, only asking again begins another.
+// it is; when no further attempt follows, only asking again begins another, which
+// RetryDeletions does for deletions.
 func (l *Ledger) failRequested(ctx context.Context, w *StepWork, cause *ClassError, p RetryPolicy) (out Outcome, err error) {
 	err = l.step(ctx, w.Lease, w.Backup.State, func(ch *change) error {
 		var since time.Duration
@@ -118,4 +120,25 @@ func (p RetryPolicy) decideStep(cause *ClassError, failures int, since time.Dura
 // endRequest notes that nothing was asked for any more.
 func (ch *change) endRequest() {
 	ch.last.Queue(ch.c.sql(`UPDATE {{schema}}.backup SET requested_at = NULL WHERE id = @id`), named{"id": ch.b.ID})
+}
+
+// RetryDeletions asks again for up to limit deletions that the workers have given up, and
+// returns how many: nobody else may, and what is left of the backups would stay in the
+// store for ever.
+func (l *Ledger) RetryDeletions(ctx context.Context, limit int) (n int, err error) {
+	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(`SELECT id::text FROM {{schema}}.backup WHERE state = 'deleting' AND requested_at IS NULL ORDER BY id LIMIT @limit`), named{"limit": limit})
+	if err != nil {
+		return 0, fmt.Errorf("read deletions: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return 0, fmt.Errorf("read deletions: %w", err)
+	}
+	for _, id := range ids {
+		if _, err := l.c.Delete(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }

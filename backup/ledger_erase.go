@@ -82,11 +82,18 @@ func (l *Ledger) EraseRows(ctx context.Context, w *ErasureWork, limit int) (left
 	if held != "" { // by a process that doesn't know of erasures
 		return true, false, fmt.Errorf("backup %s is under a legal hold", held)
 	}
-	err = l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`SELECT EXISTS (SELECT FROM {{schema}}.backup WHERE `+ofTenant+`)`), w.p.args()).Scan(&left)
+	more = len(ids) == limit
+	var failing, cause string
+	err = l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`SELECT EXISTS (SELECT FROM {{schema}}.backup WHERE `+ofTenant+`), coalesce(f.id::text, ''), coalesce(f.error, '')
+		FROM (SELECT) one LEFT JOIN (SELECT id, error FROM {{schema}}.backup WHERE `+ofTenant+` AND state = 'deleting' AND error IS NOT NULL ORDER BY id LIMIT 1) f ON true`),
+		w.p.args()).Scan(&left, &failing, &cause)
 	if err != nil {
 		return false, false, fmt.Errorf("look for backups: %w", err)
 	}
-	return left, len(ids) == limit, nil
+	if failing != "" && !more { // its own job tries again; who waits for the erasure is told why
+		return left, false, fmt.Errorf("delete backup %s: %s", failing, cause)
+	}
+	return left, more, nil
 }
 
 // inErasure runs fn in a transaction that has locked the erasure for its run.
@@ -228,10 +235,9 @@ func (l *Ledger) EraseJobs(ctx context.Context, w *ErasureWork, limit int) (remo
 	return int(tag.RowsAffected()), left, nil
 }
 
-// FinishErasure makes a receipt of it, and drops the tombstones of the tenant's deleted
-// backups, which have its names: from then on a worker that slept through all that has
-// to take back itself what it writes. It isn't finished where something of the tenant's
-// has come up again.
+// FinishErasure makes a receipt of it, and leaves of the tombstones of the tenant's deleted
+// backups, which have its names, what names nobody, see DueForgotten. It isn't finished
+// where something of the tenant's has come up again.
 func (l *Ledger) FinishErasure(ctx context.Context, w *ErasureWork) (finished bool, err error) {
 	err = l.inErasure(ctx, w, func(tx pgx.Tx) error {
 		args := w.p.args()
@@ -243,8 +249,10 @@ func (l *Ledger) FinishErasure(ctx context.Context, w *ErasureWork) (finished bo
 		if finished = tag.RowsAffected() > 0; err != nil || !finished {
 			return err
 		}
-		_, err = tx.Exec(ctx, l.c.sql(`DELETE FROM {{schema}}.backup_tombstone WHERE `+ofTenant), w.p.args())
-		return err
+		if _, err := tx.Exec(ctx, l.c.sql(`DELETE FROM {{schema}}.backup_schedule_gone WHERE `+ofTenant), w.p.args()); err != nil {
+			return err
+		}
+		return l.c.forgetTombstones(ctx, tx, w.p)
 	})
 	if err != nil {
 		return false, fmt.Errorf("finish erasure: %w", err)

@@ -55,6 +55,9 @@ func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &retentionWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(bundle, &forgottenWorker{w: w}); err != nil {
+		return fmt.Errorf("add worker: %w", err)
+	}
 	if err := river.AddWorkerSafely(bundle, &freshnessWorker{w: w}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
 	}
@@ -140,6 +143,7 @@ func periodicJobs() []*river.PeriodicJob {
 	}
 	return []*river.PeriodicJob{
 		river.NewPeriodicJob(hourly{}, retainJob, &river.PeriodicJobOpts{ID: backup.KindRetention}),
+		river.NewPeriodicJob(hourly{}, forgottenJob, &river.PeriodicJobOpts{ID: backup.KindForgotten}),
 		river.NewPeriodicJob(hourly{}, pruneJob, &river.PeriodicJobOpts{ID: backup.KindPrune}),
 		river.NewPeriodicJob(river.PeriodicInterval(tickEvery), tick, &river.PeriodicJobOpts{ID: backup.KindSchedule, RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(freshnessEvery), freshness, &river.PeriodicJobOpts{ID: backup.KindFreshness, RunOnStart: true}),

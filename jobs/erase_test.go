@@ -91,6 +91,9 @@ func TestErase(t *testing.T) {
 			for _, id := range ids {
 				require.Equal(t, backup.StateDone, b.wait(id).State)
 			}
+			gone, err := b.client.PutSchedule(b.ctx, backup.ScheduleParams{UserID: "usr-1", SiteID: "site-x", Name: "gone", Cron: "@daily"})
+			require.NoError(t, err)
+			require.NoError(t, b.client.DeleteSchedule(b.ctx, gone.ID, 0))
 			b.put("usr-1/site-z/"+uuid.NewString()+"/site/"+uuid.NewString(), true) // of backups that
 			b.put("usr-1/site-x/"+uuid.NewString()+"/manifest.json", true)          // no row tells of
 			b.put("usr-1/stray", true)

@@ -47,6 +47,7 @@ type child struct {
 	StopFor   string            // the step behind which it stops itself, once, with SIGSTOP
 	StopAt    int64             // the round trip behind which it does, counted from 1
 	StopIn    string            // a text in the key of an object of one part that it is about to write: it stops itself there, once
+	KillIn    bool              // it kills itself when that is written
 	StopBy    string            // a text in a statement of it, instead of its number, that found or changed rows
 	Tells     bool              // it says what it has passed
 	Idle      string            // River's idle_in_transaction_session_timeout
@@ -207,7 +208,12 @@ func (u *underway) Commit(ctx context.Context, key string, parts []blob.Part, in
 			return err
 		}
 	}
-	return u.Store.Commit(ctx, key, parts, info)
+	err := u.Store.Commit(ctx, key, parts, info)
+	if u.c.KillIn && strings.Contains(key, u.c.StopIn) {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	return err
 }
 
 func (c *child) workers() *Config {

@@ -23,6 +23,9 @@ const (
 	// retentionTries is how often a pass is tried again in the hour.
 	retentionTries = 3
 
+	// retryDeletions bounds the deletions that a pass asks for again.
+	retryDeletions = 1000
+
 	// tombstonesAtOnce bounds a list of them, not how many are swept.
 	tombstonesAtOnce = 100
 )
@@ -113,6 +116,9 @@ func (r *retentionWorker) spell(ctx context.Context, out *retentionOutput, end t
 			r.w.cfg.Logger.ErrorContext(ctx, "retention", "error", err)
 		}
 		if done.Next == nil {
+			if _, err := r.w.ledger.RetryDeletions(ctx, retryDeletions); err != nil {
+				return true, err
+			}
 			return r.sweep(ctx, out, end)
 		}
 		if out.After = done.Next; now().After(end) {

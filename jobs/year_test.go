@@ -94,7 +94,7 @@ func (y *year) bounds() map[string]int {
 	p := y.pairs
 	return map[string]int{
 		"backup": p * retained, "backup_task": 2 * p * retained, "backup_event": p * events, "backup_part": 6 * p * details,
-		"backup_key": p * 2, "backup_slot": 0, "backup_tombstone": p * (7 + 7 + 7),
+		"backup_key": p * 2, "backup_slot": 0, "backup_tombstone": p * (7 + 7 + 7), "backup_forgotten": 0, "backup_schedule_gone": 0,
 		"backup_schedule": p, "backup_schedule_run": p * (90 + 2), "backup_schedule_event": p * (90/5 + 1), "backup_erasure": 180/7 + 1,
 		"backup_migration": 10, "river_migration": 10, "river_leader": 1, "river_queue": 10, "river_notification": 0,
 		"river_client": 0, "river_client_queue": 0,
