@@ -145,8 +145,10 @@
 // Package retention decides which backups of a pair {user, site} are kept, as a pure
 // function of the backups, the policies and the time. The backups of a schedule are
 // subject to the schedule's own policy ([ScheduleParams].Retention) or, if it has none, to
-// the server's ([Config].Retention), in the schedule's time zone. Backups that no schedule
-// started, and those whose schedule is gone, are together subject to the server's policy,
+// the server's ([Config].Retention), in the schedule's time zone. That stays so when the
+// schedule is deleted: the policy and the zone that it had last go on to hold, so that
+// nothing is removed because of that. A new schedule of the same name judges only its own
+// backups. Backups that no schedule started are together subject to the server's policy,
 // in UTC. Without any policy everything is kept. The age of a backup counts from its
 // CreatedAt.
 //
@@ -162,7 +164,10 @@
 // A worker that was suspended for longer than its lease may write its object or manifest to
 // the store after its backup has been deleted. Deletions therefore leave tombstones: ten
 // minutes later, and again a week later, the same job looks at where the deleted backup
-// was and removes what it finds.
+// was and removes what it finds. An erasure turns the tombstones of its tenant into digests
+// that name nobody; for those another hourly job looks through the whole store, when one
+// is due. A deletion that was given up, because the store was away for too long, begins
+// again with the next hour's pass.
 //
 // # What is kept, and for how long
 //
@@ -179,11 +184,13 @@
 //   - backup_key: for Config.KeyLifetime, 24 hours; keys in the rows of backups live as
 //     long as those rows.
 //   - backup_slot: one row for each open task, if there are limits.
-//   - backup_schedule: until it is deleted. backup_schedule_run: 90 days ([Keep].Runs),
+//   - backup_schedule: until it is deleted. backup_schedule_gone: a deleted schedule's
+//     policy, as long as there is a backup of it. backup_schedule_run: 90 days ([Keep].Runs),
 //     plus each schedule's last run, a waiting slot, and skips that are still going on.
 //     backup_schedule_event: 90 days ([Keep].Alerts).
 //   - backup_erasure: those under way, and receipts for 3 years ([Keep].Receipts).
-//   - backup_tombstone: until 7 days and 10 minutes after a deletion.
+//   - backup_tombstone and, of what was erased, backup_forgotten: until 7 days and 10
+//     minutes after a deletion.
 //   - river_job: what is still to be done; completed jobs for a day, canceled and discarded
 //     ones for a week. jobs.Configure sets that unless the host has set it.
 //

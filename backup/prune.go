@@ -72,16 +72,18 @@ func (k *Keep) defaults(maxSkew time.Duration) error {
 
 // Pruned counts what a call of Prune, or several, removed.
 type Pruned struct {
-	Backups  int `json:"backups"` // whose details were
-	Runs     int `json:"runs"`
-	Alerts   int `json:"alerts"`
-	Receipts int `json:"receipts"`
-	Keys     int `json:"keys"`
+	Backups   int `json:"backups"` // whose details were
+	Runs      int `json:"runs"`
+	Alerts    int `json:"alerts"`
+	Receipts  int `json:"receipts"`
+	Schedules int `json:"schedules"` // policies of deleted ones that have no backup any more
+	Keys      int `json:"keys"`
 }
 
 // Add adds another call's.
 func (p *Pruned) Add(o Pruned) {
-	p.Backups, p.Runs, p.Alerts, p.Receipts, p.Keys = p.Backups+o.Backups, p.Runs+o.Runs, p.Alerts+o.Alerts, p.Receipts+o.Receipts, p.Keys+o.Keys
+	p.Backups, p.Runs, p.Alerts, p.Receipts = p.Backups+o.Backups, p.Runs+o.Runs, p.Alerts+o.Alerts, p.Receipts+o.Receipts
+	p.Schedules, p.Keys = p.Schedules+o.Schedules, p.Keys+o.Keys
 }
 
 const (
@@ -111,6 +113,7 @@ func (l *Ledger) Prune(ctx context.Context, limit int) (done Pruned, more bool, 
 		{&done.Runs, l.c.cfg.Keep.Runs, l.pruneRuns},
 		{&done.Alerts, l.c.cfg.Keep.Alerts, l.pruneAlerts},
 		{&done.Receipts, l.c.cfg.Keep.Receipts, l.pruneReceipts},
+		{&done.Schedules, 0, l.pruneSchedules},
 		{&done.Keys, 0, l.pruneKeys},
 	} {
 		if kind.keep == Forever {
@@ -205,6 +208,14 @@ func (l *Ledger) pruneReceipts(ctx context.Context, before time.Time, limit int)
 	return l.drop(ctx, limit, `DELETE FROM {{schema}}.backup_erasure WHERE id IN (
 		SELECT id FROM {{schema}}.backup_erasure WHERE finished_at < @before LIMIT @limit FOR UPDATE SKIP LOCKED)`,
 		named{"before": before, "limit": limit})
+}
+
+// pruneSchedules takes what no backup refers to. A schedule that is deleted starts none any more.
+func (l *Ledger) pruneSchedules(ctx context.Context, _ time.Time, limit int) (n int, more bool, err error) {
+	return l.drop(ctx, limit, `DELETE FROM {{schema}}.backup_schedule_gone WHERE id IN (
+		SELECT g.id FROM {{schema}}.backup_schedule_gone g
+		WHERE NOT EXISTS (SELECT FROM {{schema}}.backup b WHERE b.schedule_id = g.id)
+		LIMIT @limit FOR UPDATE OF g SKIP LOCKED)`, named{"limit": limit})
 }
 
 func (l *Ledger) pruneKeys(ctx context.Context, _ time.Time, limit int) (n int, more bool, err error) {

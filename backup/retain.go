@@ -32,7 +32,7 @@ type Pair struct {
 // retained is what retention has to know of a backup.
 type retained struct {
 	ID         string
-	ScheduleID string // may be gone; empty: none started it
+	ScheduleID string // it may be gone; empty: none started it
 	State      State
 	Open       bool // a task of it hasn't ended
 	Corrupt    bool
@@ -189,23 +189,26 @@ func pairArgs(pairs []Pair) named {
 	return named{"users": users, "sites": sites}
 }
 
-// retentionGroups reads the policies of the pairs' schedules. Each schedule is a group of
-// its own, in its own time zone, also where its policy is the default.
+// retentionGroups reads the policies of the pairs' schedules, also of those that are gone.
+// Each schedule is a group of its own, in its own time zone, also where its policy is the
+// default. One that is deleted in between is in both tables, and not in none.
 func (c *Client) retentionGroups(ctx context.Context, q querier, pairs []Pair, lock string) (retentionGroups, error) {
-	rows, err := q.Query(ctx, c.sql(`SELECT s.id::text, s.time_zone, s.retention FROM {{schema}}.backup_schedule s
-		WHERE (s.user_id, s.site_id) IN (SELECT * FROM unnest(@users::text[], @sites::text[])) `+lock), pairArgs(pairs))
-	if err != nil {
-		return nil, fmt.Errorf("read policies: %w", err)
-	}
 	groups := retentionGroups{"": {Policy: c.cfg.Retention}}
-	var id, zone string
-	var policy []byte
-	_, err = pgx.ForEachRow(rows, []any{&id, &zone, &policy}, func() error {
-		groups[id] = c.retentionGroup(ctx, id, zone, policy)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read policies: %w", err)
+	for _, table := range []string{"backup_schedule", "backup_schedule_gone"} {
+		rows, err := q.Query(ctx, c.sql(`SELECT s.id::text, s.time_zone, s.retention FROM {{schema}}.`+table+` s
+			WHERE (s.user_id, s.site_id) IN (SELECT * FROM unnest(@users::text[], @sites::text[])) `+lock), pairArgs(pairs))
+		if err != nil {
+			return nil, fmt.Errorf("read policies: %w", err)
+		}
+		var id, zone string
+		var policy []byte
+		_, err = pgx.ForEachRow(rows, []any{&id, &zone, &policy}, func() error {
+			groups[id] = c.retentionGroup(ctx, id, zone, policy)
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read policies: %w", err)
+		}
 	}
 	return groups, nil
 }
@@ -229,12 +232,12 @@ func (c *Client) retentionGroup(ctx context.Context, id, zone string, stored []b
 	return retention.Group{Policy: policy, Location: loc}
 }
 
-// pairsAfter are the next pairs in a table, by one look at its index for each,
-// however many rows a pair has. where limits rows of the alias b.
+// pairsAfter are the next pairs in a table, or in what stands for one, by one look at its
+// index for each, however many rows a pair has. where limits rows of the alias b.
 func (c *Client) pairsAfter(ctx context.Context, q querier, table, where string, after Pair, limit int, args named) ([]Pair, error) {
 	args["after_user"], args["after_site"], args["limit"] = after.UserID, after.SiteID, limit
 	next := func(user, site string) string {
-		return `(SELECT b.user_id, b.site_id FROM {{schema}}.` + table + ` b WHERE (b.user_id, b.site_id) > (` + user + `, ` + site + `)` + where + `
+		return `(SELECT b.user_id, b.site_id FROM ` + table + ` b WHERE (b.user_id, b.site_id) > (` + user + `, ` + site + `)` + where + `
 			ORDER BY b.user_id, b.site_id LIMIT 1)`
 	}
 	rows, err := q.Query(ctx, c.sql(`WITH RECURSIVE p AS (`+next("@after_user", "@after_site")+`

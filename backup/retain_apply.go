@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgerrcode"
@@ -16,17 +17,25 @@ import (
 // backups locked.
 const removeAtOnce = 50
 
+// removeMost bounds about how many backups one call of ApplyRetention removes: whoever
+// calls it has other things to do, too.
+const removeMost = 10 * removeAtOnce
+
 // Applied says what ApplyRetention did.
 type Applied struct {
 	Pairs   int   // that were looked at
 	Removed int   // backups that are deleting since
 	Left    int   // pairs that somebody's open transaction kept from being judged
-	Next    *Pair // where to go on; nil: there are no more
+	Next    *Pair // where to go on, maybe with the pair that it ended in; nil: there are no more
 }
 
+// governedPairs are those with a schedule that has a policy, or had one when it went.
+const governedPairs = `(SELECT user_id, site_id FROM {{schema}}.backup_schedule WHERE retention IS NOT NULL
+	UNION ALL SELECT user_id, site_id FROM {{schema}}.backup_schedule_gone WHERE retention IS NOT NULL)`
+
 // ApplyRetention goes through up to limit pairs behind after, in their order, and makes
-// deleting what retention lets go of. Only pairs with a policy are looked at: where
-// Config.Retention is nil, those that have a schedule with one.
+// deleting what retention lets go of, until that is some hundreds. Only pairs with a policy are looked at: where
+// Config.Retention is nil, those that have a schedule with one, or had it.
 //
 // Many processes may do so at once, while backups are verified, held, retried and
 // deleted. A pair is judged by what can be locked at once: a backup that somebody else
@@ -39,11 +48,11 @@ func (l *Ledger) ApplyRetention(ctx context.Context, after Pair, limit int) (don
 	if c.cfg.Pool == nil {
 		return done, errNoPool
 	}
-	table, where := "backup", ""
+	table := "{{schema}}.backup"
 	if c.cfg.Retention == nil {
-		table, where = "backup_schedule", " AND b.retention IS NOT NULL"
+		table = governedPairs
 	}
-	pairs, err := c.pairsAfter(ctx, c.cfg.Pool, table, where, after, limit, named{})
+	pairs, err := c.pairsAfter(ctx, c.cfg.Pool, table, "", after, limit, named{})
 	if err != nil {
 		return done, err
 	}
@@ -63,8 +72,9 @@ func (l *Ledger) ApplyRetention(ctx context.Context, after Pair, limit int) (don
 		return done, err
 	}
 	var errs []error
+	looked := len(pairs)
 	for _, p := range some {
-		removed, err := c.applyTo(ctx, p)
+		removed, more, err := c.applyTo(ctx, p, removeMost-done.Removed)
 		done.Removed += removed
 		switch {
 		case isSQLState(err, pgerrcode.LockNotAvailable):
@@ -74,29 +84,37 @@ func (l *Ledger) ApplyRetention(ctx context.Context, after Pair, limit int) (don
 		case err != nil:
 			errs = append(errs, fmt.Errorf("apply retention: %w", err))
 		}
+		if more {
+			looked = slices.Index(pairs, p)
+			break
+		}
 	}
-	done.Pairs = len(pairs)
-	if len(pairs) == limit {
-		done.Next = &pairs[limit-1]
+	switch done.Pairs = looked; {
+	case looked == 0 && len(pairs) > 0:
+		done.Next = &after
+	case looked < len(pairs), looked == limit:
+		done.Next = &pairs[looked-1]
 	}
 	return done, errors.Join(errs...)
 }
 
-// applyTo applies retention to a pair, in as many transactions as that takes.
-func (c *Client) applyTo(ctx context.Context, p Pair) (removed int, err error) {
-	for {
+// applyTo applies retention to a pair, in as many transactions as that takes, until it
+// has removed most. More says that there may be more.
+func (c *Client) applyTo(ctx context.Context, p Pair, most int) (removed int, more bool, err error) {
+	for removed < most {
 		var n int
 		err := c.inTx(ctx, func(tx pgx.Tx) (err error) {
 			n, err = c.applyTx(ctx, tx, p)
 			return err
 		})
 		if err != nil {
-			return removed, err
+			return removed, false, err
 		}
 		if removed += n; n < removeAtOnce {
-			return removed, nil
+			return removed, false, nil
 		}
 	}
+	return removed, true, nil
 }
 
 // applyTx locks first, in the order of ids, and reads then: what it judges can't change

@@ -26,7 +26,7 @@ func TestRetentionOfOnePair(t *testing.T) {
 	b := setup(t, retaining(retention.Policy{KeepLast: 1}))
 	two := b.schedule("two", &retention.Policy{KeepLast: 2})
 	plain := b.schedule("plain", nil)
-	gone := b.schedule("gone", &retention.Policy{KeepLast: 100})
+	gone := b.schedule("gone", &retention.Policy{KeepLast: 1})
 	require.NoError(t, b.client.DeleteSchedule(b.ctx, gone, 0))
 
 	var keep, remove []string
@@ -37,7 +37,8 @@ func TestRetentionOfOnePair(t *testing.T) {
 		*to = append(*to, b.store(aged{age: 2*day + time.Duration(i)*time.Minute, schedule: plain}))
 	}
 	keep = append(keep, b.store(aged{age: 3 * day}))
-	remove = append(remove, b.store(aged{age: 4 * day, schedule: gone}), b.store(aged{age: 5 * day}))
+	keep = append(keep, b.store(aged{age: 4 * day, schedule: gone}))
+	remove = append(remove, b.store(aged{age: 5 * day, schedule: gone}), b.store(aged{age: 5 * day}))
 
 	held := b.store(aged{age: 30 * day})
 	_, err := b.client.Hold(b.ctx, held, "case 7")

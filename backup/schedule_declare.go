@@ -24,7 +24,7 @@ type Declared struct{ Put, Deleted int }
 
 // DeclareSchedules makes the declared schedules those of ps, in one transaction: each of
 // them is put with Declared set, also where somebody else made it, and those declared
-// earlier that ps doesn't have are deleted. One that is what ps says already keeps its
+// earlier that ps doesn't have are deleted, as DeleteSchedule does. One that is what ps says already keeps its
 // version. One whose user or site is being erased is left out, until this is called again
 // when that has ended: an error would keep a server from starting that may be the only
 // one to go on with the erasure. Of several processes one goes behind the other, and the
@@ -88,11 +88,10 @@ func (c *Client) declare(ctx context.Context, tx pgx.Tx, ps []ScheduleParams) (d
 		}
 		keep = append(keep, s.ID)
 	}
-	tag, err := tx.Exec(ctx, c.sql(`DELETE FROM {{schema}}.backup_schedule WHERE declared AND id <> ALL (@keep::uuid[])`), named{"keep": keep})
+	done.Deleted, err = c.dropSchedules(ctx, tx, "declared AND id <> ALL (@keep::uuid[])", named{"keep": keep})
 	if err != nil {
 		return done, fmt.Errorf("delete schedules that aren't declared any more: %w", err)
 	}
-	done.Deleted = int(tag.RowsAffected())
 	return done, nil
 }
 

@@ -129,8 +129,14 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 	if err != nil {
 		return nil, err
 	}
+	if !s.Paused && p.Paused {
+		if err := c.decidePaused(ctx, tx, s, now); err != nil {
+			return nil, err
+		}
+	}
 	moved := s.Cron != p.Cron || s.TimeZone != p.TimeZone
 	s.ScheduleParams = p
+	s.parsed = nil
 	if moved { // or else it was valid, and may be paused even if it can't be read any more
 		if err := s.parse(); err != nil {
 			return nil, err
@@ -148,7 +154,8 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 	// It is to be looked at no earlier than now: nobody is behind with what was asked for just now.
 	_, err = c.writeSchedule(ctx, tx, s, `
 		UPDATE {{schema}}.backup_schedule AS s SET version = version + 1, updated_at = @now, declared = @declared,
-			cron = @cron, time_zone = @zone, spread = @spread, catch_up = @catch_up, overlap = @overlap, starting_deadline = @deadline,
+			cron = @cron, time_zone = @zone, spread = @spread,
+			spread_at = CASE WHEN spread = @spread OR @moved THEN spread_at ELSE @now END, catch_up = @catch_up, overlap = @overlap, starting_deadline = @deadline,
 			paused_at = CASE WHEN @paused THEN coalesce(paused_at, @now) END, retention = @retention,
 			resumed_from = CASE WHEN paused_at IS NULL OR @paused THEN resumed_from ELSE paused_at END,
 			resumed_at = CASE WHEN paused_at IS NULL OR @paused THEN resumed_at ELSE @now END,
@@ -156,11 +163,23 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 				WHEN @max_age::interval IS NOT NULL THEN greatest(coalesce(last_success_at, created_at) + @max_age, @now) END,
 			providers = @providers, labels = @labels, continue_on_failure = @continue, max_size = @max_size,
 			next_slot = @next_slot, next_run_at = @next_run_at
-		WHERE id = @id`, now, named{})
+		WHERE id = @id`, now, named{"moved": moved})
 	if err != nil {
 		return nil, err
 	}
 	return c.freshSchedule(ctx, tx, s.ID)
+}
+
+// decidePaused decides the slots of the last pause that nobody has looked at, before
+// another one begins: later only that is known.
+func (c *Client) decidePaused(ctx context.Context, tx pgx.Tx, s *Schedule, now time.Time) error {
+	now = now.Add(-time.Microsecond) // a slot of this moment is one of the pause that begins
+	for s.resumedAt != nil && s.NextRunAt != nil && s.NextRunAt.Before(*s.resumedAt) {
+		if _, err := c.tickLocked(ctx, tx, []*due{{Schedule: s}}, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *Client) writeSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, statement string, now time.Time, args named) (*Schedule, error) {
@@ -194,9 +213,10 @@ func orNull[T int64 | time.Duration](v T) *T {
 	return &v
 }
 
-// DeleteSchedule removes a schedule and the history of its slots. Its backups stay;
-// they are under the server's default retention from then on. ifVersion is the
-// version it must have; 0: any.
+// DeleteSchedule removes a schedule and the history of its slots. Its backups stay, and
+// retention goes on to judge them as if the schedule were there: by the policy that it had
+// last, or else the server's default, in its time zone. ifVersion is the version it must
+// have; 0: any.
 func (c *Client) DeleteSchedule(ctx context.Context, id string, ifVersion int64) error {
 	return c.inTx(ctx, func(tx pgx.Tx) error { return c.DeleteScheduleTx(ctx, tx, id, ifVersion) })
 }
@@ -212,10 +232,20 @@ func (c *Client) DeleteScheduleTx(ctx context.Context, tx pgx.Tx, id string, ifV
 	case s.Declared:
 		return &DeclaredError{Name: s.Name}
 	}
-	if _, err := tx.Exec(ctx, c.sql(`DELETE FROM {{schema}}.backup_schedule WHERE id = @id`), named{"id": id}); err != nil {
+	if _, err := c.dropSchedules(ctx, tx, "id = @id", named{"id": id}); err != nil {
 		return fmt.Errorf("delete schedule: %w", err)
 	}
 	return nil
+}
+
+// dropSchedules leaves of the schedules that it deletes what retention has to know of them.
+func (c *Client) dropSchedules(ctx context.Context, tx pgx.Tx, where string, args named) (n int, err error) {
+	args["now"] = c.injected()
+	tag, err := tx.Exec(ctx, c.sql(`
+		WITH gone AS (DELETE FROM {{schema}}.backup_schedule WHERE `+where+` RETURNING id, user_id, site_id, time_zone, retention)
+		INSERT INTO {{schema}}.backup_schedule_gone (id, user_id, site_id, time_zone, retention, deleted_at)
+		SELECT id, user_id, site_id, time_zone, retention, coalesce(@now, now()) FROM gone`), args)
+	return int(tag.RowsAffected()), err
 }
 
 func (c *Client) lockSchedule(ctx context.Context, tx pgx.Tx, id string) (*Schedule, error) {
@@ -226,7 +256,8 @@ func (c *Client) lockSchedule(ctx context.Context, tx pgx.Tx, id string) (*Sched
 }
 
 // PauseSchedule has the slots of a schedule skipped until it is called with false: also
-// those that no tick came to look at before the pause ended. A declared schedule can be paused, too, until the server starts again.
+// those that no tick came to look at before the pause ended. A declared schedule can be
+// paused, too, until the server starts again.
 func (c *Client) PauseSchedule(ctx context.Context, id string, paused bool) (s *Schedule, err error) {
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
 		if s, err = c.lockSchedule(ctx, tx, id); err != nil || s.Paused == paused {

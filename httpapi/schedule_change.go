@@ -75,7 +75,7 @@ func (a *api) registerScheduleChanges(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "deleteSchedule", Method: http.MethodDelete, Path: "/schedule/{id}", Tags: []string{scheduleTag}, DefaultStatus: http.StatusNoContent,
 		Summary:     "Delete a schedule",
-		Description: "And what became of its slots. Its backups stay, and are under the server's default retention from then on. A backup that it has started goes on.",
+		Description: "And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.",
 	}, CodeNotFound, CodeScheduleDeclared, CodePrecondition), a.deleteSchedule)
 }
 

@@ -36,7 +36,7 @@ type schedulePutCmd struct {
 	Spread            string            `placeholder:"DURATION" help:"Delay it by a fixed offset of up to this, derived from its id, such as 30min."`
 	CatchUp           string            `enum:"last,none" default:"last" help:"Which of the slots that were missed while no worker ran to start late: last or none."`
 	Overlap           string            `enum:"skip,queue,allow" default:"skip" help:"What to do with a slot while an earlier backup hasn't ended: skip, queue or allow."`
-	StartingDeadline  string            `placeholder:"DURATION" help:"How late a slot may still be started, such as 6h. Defaults to no limit."`
+	StartingDeadline  string            `placeholder:"DURATION" help:"How late a slot may still be started, such as 6h; at least 1m. Defaults to no limit."`
 	Paused            bool              `help:"Create it paused: its slots are skipped."`
 	MaxAge            string            `placeholder:"DURATION" help:"Alert when its newest good backup is older than this, such as 26h."`
 	Providers         []string          `name:"provider" placeholder:"NAME" help:"An export to make; may be given more than once. Defaults to all."`

@@ -147,6 +147,18 @@ func TestDeclaredSchedules(t *testing.T) {
 	require.Equal(t, "own", all[1].SiteID)
 	stop()
 
+	// A file without the key takes nobody's schedules away; one with an empty list does.
+	without, _, found := strings.Cut(before, "schedules:")
+	require.True(t, found)
+	for i, add := range []string{"", "schedules: []\n"} {
+		require.NoError(t, os.WriteFile(s.config, []byte(without+add), 0o600))
+		_, out, _ := runs(t, s.env(), "config", "print")
+		require.Equal(t, add != "", strings.Contains(out, "schedules: []"), out)
+		env, stop = serve()
+		require.Len(t, asked[[]client.Schedule](t, env, 0, "schedule", "list"), 2-i)
+		stop()
+	}
+
 	require.NoError(t, os.WriteFile(s.config, []byte(before+"- {userId: u, siteId: x, cron: 61 * * * *}\n"), 0o600))
 	for _, args := range [][]string{{"serve", "--listen", "localhost:0"}, {"config", "check"}} {
 		status, _, err = runs(t, s.env(), args...)

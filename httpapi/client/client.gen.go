@@ -1278,7 +1278,7 @@ type Schedule struct {
 	// StaleAt When that is, or was, older than maxAge.
 	StaleAt *time.Time `json:"staleAt,omitempty"`
 
-	// StartingDeadline How late a slot may be started; left out: however late.
+	// StartingDeadline How late a slot may be started; at least 60s. Left out: however late.
 	//
 	// Example: 6h
 	StartingDeadline *string `json:"startingDeadline,omitempty"`
@@ -1367,7 +1367,7 @@ type ScheduleRequest struct {
 	// Example: 30min
 	Spread *string `json:"spread,omitempty"`
 
-	// StartingDeadline How late a slot may be started; left out: however late.
+	// StartingDeadline How late a slot may be started; at least 60s. Left out: however late.
 	//
 	// Example: 6h
 	StartingDeadline *string `json:"startingDeadline,omitempty"`
@@ -1434,7 +1434,7 @@ type ScheduleSettings struct {
 	// Example: 30min
 	Spread *string `json:"spread,omitempty"`
 
-	// StartingDeadline How late a slot may be started; left out: however late.
+	// StartingDeadline How late a slot may be started; at least 60s. Left out: however late.
 	//
 	// Example: 6h
 	StartingDeadline *string `json:"startingDeadline,omitempty"`
@@ -1885,7 +1885,7 @@ type ListSchedulesParams struct {
 	// Name Only those of this name.
 	Name *string `form:"name,omitempty" json:"name,omitempty"`
 
-	// Alert Only those that have an alert: their newest good backup was found to be older than maxAge.
+	// Alert Only those whose newest good backup is older than maxAge, or that still have an alert for that.
 	Alert *bool `form:"alert,omitempty" json:"alert,omitempty"`
 
 	// Limit How many a page has at most.
@@ -2643,7 +2643,7 @@ type ClientInterface interface {
 
 	// DeleteSchedule Delete a schedule
 	//
-	// And what became of its slots. Its backups stay, and are under the server's default retention from then on. A backup that it has started goes on.
+	// And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.
 	//
 	// Corresponds with DELETE /schedule/{id} (the `DeleteSchedule` operationId).
 	DeleteSchedule(ctx context.Context, id string, params *DeleteScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3121,7 +3121,7 @@ func (c *Client) CreateSchedule(ctx context.Context, body CreateScheduleJSONRequ
 
 // DeleteSchedule Delete a schedule
 //
-// And what became of its slots. Its backups stay, and are under the server's default retention from then on. A backup that it has started goes on.
+// And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.
 //
 // Corresponds with DELETE /schedule/{id} (the `DeleteSchedule` operationId).
 func (c *Client) DeleteSchedule(ctx context.Context, id string, params *DeleteScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5252,7 +5252,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteScheduleWithResponse Delete a schedule
 	//
-	// And what became of its slots. Its backups stay, and are under the server's default retention from then on. A backup that it has started goes on.
+	// And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9574,7 +9574,7 @@ func (c *ClientWithResponses) CreateScheduleWithResponse(ctx context.Context, bo
 
 // DeleteScheduleWithResponse Delete a schedule
 //
-// And what became of its slots. Its backups stay, and are under the server's default retention from then on. A backup that it has started goes on.
+// And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.
 //
 // Returns a wrapper object for the known response body format(s).
 //

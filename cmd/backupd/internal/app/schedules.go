@@ -12,8 +12,12 @@ import (
 )
 
 // declareSchedules puts the schedules of the file, and deletes those that a file had
-// before and this one hasn't: of several processes, the one that started last says.
+// before and this one hasn't: of several processes, the one that started last says. A file
+// without the key says nothing.
 func (a *App) declareSchedules(ctx context.Context) error {
+	if a.file.Schedules == nil {
+		return nil
+	}
 	return whileAway(ctx, time.Duration(a.file.Database.Wait), func() error {
 		done, err := a.Client.DeclareSchedules(ctx, a.file.Declared())
 		var field *backup.FieldError

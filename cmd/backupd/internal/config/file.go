@@ -16,7 +16,9 @@ type File struct {
 	// Retention governs the backups of no schedule, and of those without a policy of
 	// their own. Without it they all stay.
 	Retention *retention.Policy `yaml:"retention,omitempty"`
-	Schedules []Schedule        `yaml:"schedules,omitempty"`
+	// Schedules are those that the server puts. An empty list has none; without the key
+	// those that an earlier file declared stay as they are.
+	Schedules Schedules `yaml:"schedules,omitempty"`
 
 	name  string            // the file's name, for messages
 	lines map[string]int    // by path, such as "providers[0].url"

@@ -32,6 +32,12 @@ type Schedule struct {
 	SizeLimit         Size               `yaml:"sizeLimit,omitempty"`
 }
 
+// Schedules are those of a file; nil: it doesn't say any.
+type Schedules []Schedule
+
+// IsZero tells yaml to print a list that is empty.
+func (s Schedules) IsZero() bool { return s == nil }
+
 // Declared are the schedules of the file.
 func (f *File) Declared() []backup.ScheduleParams {
 	all := make([]backup.ScheduleParams, len(f.Schedules))

@@ -1,0 +1,94 @@
+package backup_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/retention"
+)
+
+// A schedule that goes takes none of its backups with it: its policy and its zone go on to
+// hold, and so does the default for one that has none, by itself.
+func TestRetentionOfGoneSchedules(t *testing.T) {
+	for name, drop := range map[string]func(b *bundle, id string){
+		"deleted": func(b *bundle, id string) {
+			b.exec("UPDATE {backup_schedule} SET declared = false")
+			require.NoError(b, b.client.DeleteSchedule(b.ctx, id, 0))
+		},
+		"declared no more": func(b *bundle, _ string) {
+			done, err := b.client.DeclareSchedules(b.ctx, nil)
+			require.NoError(b, err)
+			require.Equal(b, backup.Declared{Deleted: 1}, done)
+		},
+	} {
+		for policy, p := range map[string]*retention.Policy{"its own": {KeepMonthly: 12}, "none": nil} {
+			t.Run(name+", policy "+policy, func(t *testing.T) {
+				b := setup(t, retaining(retention.Policy{KeepLast: 1}))
+				id := b.schedule("", p, func(p *backup.ScheduleParams) { p.Declared = true })
+				kept := 1
+				if p != nil {
+					kept = 11
+				}
+				for i := range kept {
+					b.store(aged{age: time.Duration(i)*31*day + time.Hour, schedule: id})
+				}
+				b.store(aged{age: time.Minute}) // nobody's, and the newest
+				require.Zero(t, b.apply().Removed)
+				drop(b, id)
+				require.Zero(t, b.apply().Removed)
+				b.store(aged{age: 0, schedule: id}) // it was under way
+				require.Equal(t, 1, b.apply().Removed, "as if the schedule were there")
+			})
+		}
+	}
+}
+
+// Where the server has no policy, that of a schedule that is gone goes on to be applied.
+func TestRetentionOfGoneScheduleWithoutDefault(t *testing.T) {
+	b := setup(t)
+	id := b.schedule("", &retention.Policy{KeepLast: 1})
+	old := b.store(aged{age: 2 * day, schedule: id})
+	b.store(aged{age: day, schedule: id})
+	require.NoError(t, b.client.DeleteSchedule(b.ctx, id, 0))
+	b.apply()
+	b.requireGoing(old)
+}
+
+// What is known of a schedule that is gone is kept as long as a backup of it.
+func TestGoneSchedulesArePruned(t *testing.T) {
+	b := setup(t)
+	with, without := b.schedule("with", nil), b.schedule("without", nil)
+	b.store(aged{age: day, schedule: with})
+	require.NoError(t, b.client.DeleteSchedule(b.ctx, with, 0))
+	require.NoError(t, b.client.DeleteSchedule(b.ctx, without, 0))
+	prune := func(want int) {
+		done, _, err := b.ledger.Prune(b.ctx, 100)
+		require.NoError(t, err)
+		require.Equal(t, want, done.Schedules)
+	}
+	prune(1)
+	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup_schedule_gone} WHERE id = $1", with))
+	b.exec("DELETE FROM {backup}")
+	prune(1)
+	require.Zero(t, b.count("SELECT count(*) FROM {backup_schedule_gone}"))
+}
+
+// A call goes no further than some hundred removals, and the next one goes on with the
+// pair in which it ended.
+func TestRetentionIsBounded(t *testing.T) {
+	b := setup(t, retaining(retention.Policy{KeepLast: 1}))
+	b.exec(`INSERT INTO {backup} (id, user_id, site_id, state, created_at, finished_at, error)
+		SELECT gen_random_uuid(), $1, 's' || g % 2, 'failed', at, at, 'x' FROM generate_series(1, 1100) g, (SELECT now() - interval '30 days' AS at) t`, userID)
+	at, removed, calls := backup.Pair{}, 0, 0
+	for next := &at; next != nil; calls++ {
+		done, err := b.ledger.ApplyRetention(b.patience(), *next, 100)
+		require.NoError(t, err)
+		require.LessOrEqual(t, done.Removed, 500)
+		removed, next = removed+done.Removed, done.Next
+	}
+	require.Equal(t, 1100, removed)
+	require.Equal(t, 3, calls)
+}
