@@ -82,9 +82,9 @@ type Config struct {
 
 	// OnEvent is told of alerts, see ScheduleEvent, by the workers' process that finds
 	// them or by another one: all should have it. Each event is told until it returned
-	// nil, and so perhaps more than once; those of one schedule in their order. Its
-	// context ends after 10 seconds, which it must obey: others wait for it. nil: nobody
-	// is told, and the events stay in the table until they are pruned.
+	// nil, and so perhaps more than once, or is a day old; those of one schedule in their
+	// order. Its context ends after 10 seconds, which it must obey: others wait for it.
+	// nil: nobody is told, and the events stay in the table until they are pruned.
 	OnEvent func(ctx context.Context, e ScheduleEvent) error
 
 	// Logger defaults to slog.Default().

@@ -59,7 +59,7 @@ func ScheduleQueries() map[string]ScheduleQuery {
 		"stale":        {staleQuery, []string{"backup_schedule_stale_at"}},
 		"alert":        {alertQuery, []string{"backup_schedule_alert"}},
 		"success":      {successQuery, []string{"backup_schedule_good"}},
-		"freshness":    {freshnessQuery, []string{"backup_schedule_due", "backup_schedule_stale_at", "backup_schedule_alert", "backup_schedule_good"}},
+		"freshness":    {freshnessQuery, []string{"backup_schedule_due", "backup_schedule_ahead", "backup_schedule_stale_at", "backup_schedule_alert", "backup_schedule_good"}},
 		"last success": {lastSuccessQuery, []string{"backup_good"}},
 		"claim event":  {claimEvent, []string{"backup_schedule_event_undelivered"}},
 	}

@@ -27,7 +27,10 @@ type Freshness struct {
 	// Healthy means that all of the following counts are zero.
 	Healthy bool
 
-	Overdue   int // schedules that have been due, as they are, for 5 minutes: nobody ticks
+	// Overdue are schedules that have been due, as they are, for 5 minutes: nobody ticks.
+	// So are those whose last slot is still to come: the database's clock was ahead, and
+	// they do nothing until it is there again.
+	Overdue   int
 	Unchecked int // schedules whose backups nobody has looked at for 5 minutes behind the time
 	Stale     int // schedules whose newest good backup is too old, without an alert yet
 	Alerting  int // schedules with an alert
@@ -38,7 +41,8 @@ type Freshness struct {
 }
 
 const freshnessQuery = `SELECT
-	(SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.next_run_at < @overdue AND s.updated_at < @overdue ORDER BY s.next_run_at LIMIT @most) o),
+	(SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.next_run_at < @overdue AND s.updated_at < @overdue ORDER BY s.next_run_at LIMIT @most) o)
+		+ (SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.last_slot > @ahead ORDER BY s.last_slot LIMIT @most) h),
 	(SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.alert_at IS NULL AND s.stale_at IS NOT NULL AND s.stale_at < @overdue ORDER BY s.stale_at LIMIT @most) u),
 	(SELECT count(*) FROM (SELECT s.id, s.created_at, s.max_age FROM {{schema}}.backup_schedule s
 			WHERE s.alert_at IS NULL AND s.stale_at IS NOT NULL AND s.stale_at <= @now ORDER BY s.stale_at LIMIT @look) s
@@ -56,7 +60,7 @@ const lastSuccessQuery = `
 		WHERE EXISTS (SELECT FROM {{schema}}.backup_task t WHERE t.backup_id = b.id AND t.provider = k.provider)
 		ORDER BY b.finished_at DESC LIMIT 1) n`
 
-// Freshness looks whether backups are made. A count stops at 10,000, and Stale at 1,000.
+// Freshness looks whether backups are made. A count stops at 10,000 or some more, and Stale at 1,000.
 // It takes some milliseconds, and more while a configured provider has had no success for
 // long.
 func (c *Client) Freshness(ctx context.Context) (*Freshness, error) {
@@ -69,7 +73,7 @@ func (c *Client) Freshness(ctx context.Context) (*Freshness, error) {
 	}
 	f := &Freshness{LastSuccess: make(map[string]time.Time)}
 	var batch pgx.Batch
-	batch.Queue(c.sql(freshnessQuery), named{"now": now, "overdue": now.Add(-overdueAfter), "most": freshnessMost, "look": freshnessLook}).QueryRow(func(row pgx.Row) error {
+	batch.Queue(c.sql(freshnessQuery), named{"now": now, "overdue": now.Add(-overdueAfter), "ahead": now.Add(overdueAfter), "most": freshnessMost, "look": freshnessLook}).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&f.Overdue, &f.Unchecked, &f.Stale, &f.Alerting)
 	})
 	batch.Queue(c.sql(lastSuccessQuery), named{"known": c.ProviderNames(), "back": freshnessBack}).Query(func(rows pgx.Rows) error {

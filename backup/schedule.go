@@ -90,14 +90,15 @@ type ScheduleParams struct {
 
 	// Spread moves the schedule's runs by a fixed time between 0 and this, at most 24
 	// hours, so that ten thousand schedules for two o'clock don't start at once. How
-	// much follows from its id alone.
+	// much follows from its id alone. A slot that is due because that was made shorter is
+	// no later than the change.
 	Spread time.Duration
 
 	CatchUp CatchUp
 	Overlap Overlap
 
-	// StartingDeadline is how late a slot may be started; at least a second. A slot
-	// that is later is skipped. 0 sets no limit.
+	// StartingDeadline is how late a slot may be started; at least a minute: a tick may
+	// take that long. A slot that is later is skipped. 0 sets no limit.
 	StartingDeadline time.Duration
 
 	// Paused has its slots recorded as skipped, until that changes.
@@ -155,6 +156,7 @@ type Schedule struct {
 	openSkipSlot           *time.Time
 	openSkipReason         *string
 	resumedFrom, resumedAt *time.Time // the last pause that ended
+	spreadAt               *time.Time // when the spread was last changed
 	parsed                 *cron.Schedule
 }
 
@@ -216,8 +218,8 @@ func (c *Client) scheduleDefaults(p *ScheduleParams) error {
 		return &FieldError{"overlap", "must be skip, queue or allow"}
 	case p.Spread < 0 || p.Spread > maxSpread || p.Spread%time.Second != 0:
 		return &FieldError{"spread", "must be whole seconds, at most 24 hours"}
-	case p.StartingDeadline < 0 || p.StartingDeadline%time.Second != 0 || p.StartingDeadline > maxSchedulePeriod:
-		return &FieldError{"startingDeadline", "must be whole seconds, at most 10 years"}
+	case p.StartingDeadline < 0 || p.StartingDeadline > 0 && p.StartingDeadline < time.Minute || p.StartingDeadline%time.Second != 0 || p.StartingDeadline > maxSchedulePeriod:
+		return &FieldError{"startingDeadline", "must be whole seconds, at least a minute and at most 10 years"}
 	case p.MaxAge < 0 || p.MaxAge > 0 && p.MaxAge < time.Minute || p.MaxAge%time.Second != 0 || p.MaxAge > maxSchedulePeriod:
 		return &FieldError{"maxAge", "must be whole seconds, at least a minute and at most 10 years"}
 	case p.IfVersion < 0:
@@ -253,7 +255,7 @@ const (
 	judgedColumns   = whenColumns + `NULL::jsonb, '{}'::jsonb, ` + stateColumns
 
 	whenColumns = `s.id, s.version, s.user_id, s.site_id, s.name, s.declared, s.created_at, s.updated_at,
-	s.cron, s.time_zone, s.spread, s.catch_up, s.overlap, s.starting_deadline, s.paused_at, s.resumed_from, s.resumed_at, s.max_age, `
+	s.cron, s.time_zone, s.spread, s.catch_up, s.overlap, s.starting_deadline, s.paused_at, s.resumed_from, s.resumed_at, s.spread_at, s.max_age, `
 	stateColumns = `s.providers, s.continue_on_failure, coalesce(s.max_size, 0),
 	s.next_slot, s.next_run_at, s.last_slot, s.queued_slot, s.open_skip_slot, s.open_skip_reason, s.last_success_at, s.stale_at, s.alert_at`
 )
@@ -264,7 +266,7 @@ func scanScheduleAnd(row pgx.CollectableRow, more ...any) (*Schedule, error) {
 	var s Schedule
 	var deadline, maxAge *time.Duration
 	err := row.Scan(append([]any{&s.ID, &s.Version, &s.UserID, &s.SiteID, &s.Name, &s.Declared, &s.CreatedAt, &s.UpdatedAt,
-		&s.Cron, &s.TimeZone, &s.Spread, &s.CatchUp, &s.Overlap, &deadline, &s.PausedAt, &s.resumedFrom, &s.resumedAt, &maxAge,
+		&s.Cron, &s.TimeZone, &s.Spread, &s.CatchUp, &s.Overlap, &deadline, &s.PausedAt, &s.resumedFrom, &s.resumedAt, &s.spreadAt, &maxAge,
 		&s.Retention, &s.Labels, &s.Providers, &s.ContinueOnFailure, &s.MaxSize,
 		&s.NextSlot, &s.NextRunAt, &s.LastSlot, &s.QueuedSlot, &s.openSkipSlot, &s.openSkipReason, &s.LastSuccessAt, &s.StaleAt, &s.AlertAt,
 	}, more...)...)

@@ -109,7 +109,7 @@ func TestSchedulePlans(t *testing.T) {
 	}
 	ids := "{" + uuid.NewString() + "}"
 	args := pgx.NamedArgs{
-		"now": caseDay.Add(20 * time.Second), "until": caseDay, "limit": 500, "ids": ids, "overdue": caseDay, "most": 10_000, "look": 1000, "back": 10_000, "known": "{db,site}", "users": "{u1}",
+		"now": caseDay.Add(20 * time.Second), "until": caseDay, "since": caseDay, "ahead": caseDay.Add(time.Minute), "limit": 500, "ids": ids, "overdue": caseDay, "most": 10_000, "look": 1000, "back": 10_000, "known": "{db,site}", "users": "{u1}",
 	}
 	for name, query := range backup.ScheduleQueries() {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {

@@ -159,6 +159,10 @@ func TestScheduleCases(t *testing.T) {
 		"pause and overlap are two reasons": {skip, []step{tick("1:00", "2:00"), pause("2:30", true), tick("3:00", "4:00"), pause("4:30", false), tick("5:00")},
 			[]string{"01:00 started", "02:00 skipped overlap", "03:00-04:00 x2 skipped paused", "05:00 skipped overlap"}},
 
+		"two pauses before anybody looked": {asItWas, []step{pause("0:40", true), pause("1:30", false), pause("2:00", true), pause("3:20", false), tick("3:30", "4:00")},
+			[]string{"01:00-03:00 x3 skipped paused", "04:00 started"}},
+		"two pauses, and a slot between": {asItWas, []step{pause("0:40", true), pause("1:30", false), pause("2:10", true), pause("2:20", false), end, tick("3:00")},
+			[]string{"01:00 skipped paused", "02:00 started", "03:00 started"}},
 		"pause that ended before anybody looked": {asItWas, []step{pause("0:40", true), pause("2:30", false), tick("2:31", "3:00")}, []string{"01:00-02:00 x2 skipped paused", "03:00 started"}},
 		"pause that ended, and slots around it":  {asItWas, []step{pause("1:30", true), pause("2:30", false), tick("4:30")}, []string{"01:00 skipped catchUp", "02:00 skipped paused", "03:00 skipped catchUp", "04:00 started"}},
 		"pause that ended at a slot's time":      {asItWas, []step{pause("1:00", true), put("2:00", asItWas), tick("2:00")}, []string{"01:00 skipped paused", "02:00 started"}},
@@ -251,6 +255,31 @@ func TestScheduleSpreadIsEdited(t *testing.T) {
 	require.Equal(t, share, s.NextRunAt.Sub(*s.NextSlot), "the share follows from the id")
 	require.Zero(t, tickAt(s.NextRunAt.Add(-time.Second)))
 	require.Equal(t, backup.Ticked{Started: 1}, tickAt(*s.NextRunAt))
+}
+
+// A spread that is made shorter makes a slot due, and late by nothing but the time since.
+func TestScheduleSpreadIsShortened(t *testing.T) {
+	for name, f := range map[string]func(*backup.ScheduleParams){
+		"deadline": deadline(10 * time.Minute),
+		"none":     func(p *backup.ScheduleParams) { p.CatchUp = backup.CatchUpNone },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, now := clocked(t, "2026-01-05T00:30:00Z")
+			p := backup.ScheduleParams{UserID: userID, SiteID: siteID, Cron: "0 2 * * *", Spread: 20 * time.Hour}
+			f(&p)
+			s, err := b.client.PutSchedule(b.ctx, p)
+			require.NoError(t, err)
+			require.Greater(t, s.NextRunAt.Sub(*s.NextSlot), 30*time.Minute, "else this shows nothing; another id has another share")
+			*now = s.NextRunAt.Add(-time.Minute)
+			p.Spread = time.Minute
+			s, err = b.client.PutSchedule(b.ctx, p)
+			require.NoError(t, err)
+			require.True(t, s.NextRunAt.Before(*now))
+			done, err := b.ledger.TickSchedules(b.ctx, 10)
+			require.NoError(t, err)
+			require.Equal(t, backup.Ticked{Started: 1}, done)
+		})
+	}
 }
 
 // What waits behind a long pause is decided a thousand slots at a time.

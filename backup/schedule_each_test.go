@@ -104,3 +104,30 @@ func TestFreshnessRightBehindAnEdit(t *testing.T) {
 	*now = now.Add(5*time.Minute + time.Second)
 	require.False(t, healthy(), "nobody has ticked")
 }
+
+// A slot that waits in a bad row is left alone for a while, too, and where as many bad rows
+// were due as are taken at once, more may be.
+func TestScheduleBadRowsThatWait(t *testing.T) {
+	b, now := clocked(t, "2026-01-05T00:30:00Z")
+	for i := range 3 {
+		_, err := b.client.PutSchedule(b.ctx, backup.ScheduleParams{UserID: userID, SiteID: fmt.Sprint("s", i), Cron: "0 1 * * *", Overlap: backup.OverlapQueue})
+		require.NoError(t, err)
+	}
+	b.exec(`UPDATE {backup_schedule} SET queued_slot = $1, last_slot = $1, labels = jsonb_build_object('a', 1) WHERE site_id <> 's2'`, now.Add(-30*time.Minute))
+	tick := func(want backup.Ticked) {
+		t.Helper()
+		done, err := b.ledger.TickSchedules(b.ctx, 2)
+		require.NoError(t, err)
+		require.Equal(t, want, done)
+	}
+	tick(backup.Ticked{More: true})
+	require.Equal(t, 2, b.count(`SELECT count(*) FROM {backup_schedule} WHERE set_aside_until = $1`, now.Add(5*time.Minute)))
+	tick(backup.Ticked{})
+	*now = clockAt(t, "1:00")
+	for more := true; more; {
+		done, err := b.ledger.TickSchedules(b.ctx, 2)
+		require.NoError(t, err)
+		more = done.More
+	}
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM {backup}`), "the good one, whichever came first")
+}

@@ -98,18 +98,23 @@ type Delivered struct {
 	Failed int `json:"failed"` // calls; they are made again
 }
 
+// deliverFor is how long an event is told: a hook that is added to a server of old hears
+// nothing of what is over.
+const deliverFor = day
+
 // claimEvent gives an event to one process: the oldest that is told of none of its
 // schedule before it.
 const claimEvent = `
 	WITH c AS MATERIALIZED (SELECT u.schedule_id, u.seq FROM {{schema}}.backup_schedule_event u
-		WHERE u.delivered_at IS NULL AND u.deliver_at <= @now
-			AND NOT EXISTS (SELECT FROM {{schema}}.backup_schedule_event p WHERE p.schedule_id = u.schedule_id AND p.seq < u.seq AND p.delivered_at IS NULL)
+		WHERE u.delivered_at IS NULL AND u.deliver_at <= @now AND u.deliver_at > @since AND u.created_at > @since
+			AND NOT EXISTS (SELECT FROM {{schema}}.backup_schedule_event p
+				WHERE p.schedule_id = u.schedule_id AND p.seq < u.seq AND p.delivered_at IS NULL AND p.created_at > @since)
 		ORDER BY u.deliver_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 	UPDATE {{schema}}.backup_schedule_event e SET deliver_at = @until FROM c
 	WHERE e.schedule_id = c.schedule_id AND e.seq = c.seq RETURNING ` + scheduleEventColumns
 
 // DeliverEvents makes up to limit calls of Config.OnEvent, one after another, until no
-// event is left or ctx ends. Without a hook it does nothing.
+// event of the last day is left or ctx ends. Without a hook it does nothing.
 func (l *Ledger) DeliverEvents(ctx context.Context, limit int) (done Delivered, err error) {
 	c := l.c
 	if c.cfg.OnEvent == nil {
@@ -123,7 +128,7 @@ func (l *Ledger) DeliverEvents(ctx context.Context, limit int) (done Delivered, 
 		if err != nil {
 			return done, err
 		}
-		rows, err := c.cfg.Pool.Query(ctx, c.sql(claimEvent), named{"now": now, "until": now.Add(deliverAgain)})
+		rows, err := c.cfg.Pool.Query(ctx, c.sql(claimEvent), named{"now": now, "until": now.Add(deliverAgain), "since": now.Add(-deliverFor)})
 		if err != nil {
 			return done, fmt.Errorf("claim event: %w", err)
 		}

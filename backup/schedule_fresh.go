@@ -35,13 +35,17 @@ const (
 
 // CheckFreshness judges schedules with a MaxAge by their newest good backup: up to limit
 // that may have become too old, and up to limit of those with an alert, which take
-// turns. Whose backups have become too old gets an alert and an event, paused or not: a
+// turns. One whose row can't be read is left alone for some minutes, and keeps none of the
+// others from being judged. Whose backups have become too old gets an alert and an event, paused or not: a
 // pause that was forgotten is how backups are lost. Many processes may do so at once.
 func (l *Ledger) CheckFreshness(ctx context.Context, limit int) (done Rechecked, err error) {
 	err = l.c.inTx(ctx, func(tx pgx.Tx) error {
 		done, err = l.c.checkFreshness(ctx, tx, limit)
 		return err
 	})
+	if isBadRow(err) {
+		return l.c.checkEach(ctx, limit)
+	}
 	return done, err
 }
 
@@ -62,6 +66,11 @@ func (c *Client) checkFreshness(ctx context.Context, tx pgx.Tx, limit int) (done
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return done, fmt.Errorf("lock schedules: %w", err)
 	}
+	return c.judgeLocked(ctx, tx, all, now, done)
+}
+
+// judgeLocked judges schedules that are locked, and adds what it finds to done.
+func (c *Client) judgeLocked(ctx context.Context, tx pgx.Tx, all []*Schedule, now time.Time, done Rechecked) (Rechecked, error) {
 	if len(all) == 0 {
 		return done, nil
 	}

@@ -292,6 +292,75 @@ func TestOnEventOfAnotherProcess(t *testing.T) {
 	require.Equal(t, backup.Delivered{Events: 1}, done)
 }
 
+// A hook that is added later hears of the last day only, and of each schedule in order.
+func TestOnEventIsAddedLate(t *testing.T) {
+	w := watch(t)
+	other, err := backup.New(&backup.Config{Pool: w.pool, Schema: w.schema, Logger: w.client.Logger(), Now: func() time.Time { return *w.now }})
+	require.NoError(t, err)
+	check := func(at string) {
+		*w.now = clockAt(t, at)
+		_, err := other.Ledger().CheckFreshness(w.ctx, 10)
+		require.NoError(t, err)
+	}
+	check("2:00")
+	*w.now = clockAt(t, "30:00")
+	w.good(w.id)
+	check("30:00")
+	*w.now = clockAt(t, "40:00")
+	done, err := w.ledger.DeliverEvents(w.ctx, 10)
+	require.NoError(t, err)
+	require.Equal(t, backup.Delivered{Events: 1}, done)
+	require.Equal(t, []string{siteID + " ScheduleFresh 2"}, w.told)
+}
+
+// Who asks for what is too old is told so also where nobody has looked.
+func TestListSchedulesThatAreStale(t *testing.T) {
+	w := watch(t)
+	fresh := w.put("fresh")
+	w.put("unwatched", func(p *backup.ScheduleParams) { p.MaxAge = 0 })
+	*w.now = clockAt(t, "1:50")
+	w.good(fresh)
+	alerts := func() (ids []string) {
+		all, err := w.client.ListSchedules(w.ctx, backup.ListSchedulesParams{Alert: true})
+		require.NoError(t, err)
+		for _, s := range all {
+			ids = append(ids, s.ID)
+		}
+		return ids
+	}
+	require.Empty(t, alerts())
+	*w.now = clockAt(t, "2:00")
+	require.Equal(t, []string{w.id}, alerts())
+	w.check("2:00", staleNow)
+	require.Equal(t, []string{w.id}, alerts())
+}
+
+// A row that can't be read keeps no other schedule from being judged, and is left alone
+// for a while.
+func TestFreshnessOfBadRows(t *testing.T) {
+	w := watch(t)
+	bad := w.put("bad")
+	w.exec(`UPDATE {backup_schedule} SET last_slot = 'infinity' WHERE id = $1`, bad)
+	w.check("2:00", staleNow)
+	w.check("2:01", asBefore)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM {backup_schedule} WHERE id = $1 AND stale_at > $2`, bad, *w.now))
+	w.put("other", func(p *backup.ScheduleParams) { p.MaxAge = time.Minute })
+	w.check("2:10", staleNow)
+	w.exec(`UPDATE {backup_schedule} SET last_slot = NULL`)
+	w.check("2:20", staleNow)
+}
+
+// Where the database's clock was ahead, schedules do nothing until it is there again: that
+// is seen.
+func TestFreshnessOfClockThatGoesBack(t *testing.T) {
+	w := watch(t)
+	*w.now = clockAt(t, "48:00")
+	_, err := w.ledger.TickSchedules(w.ctx, 10)
+	require.NoError(t, err)
+	*w.now = clockAt(t, "1:00")
+	w.requireFreshness(backup.Freshness{Overdue: 1})
+}
+
 // Two processes don't make one call at once, nor the next of a schedule before it has
 // returned.
 func TestOnEventIsCalledByOne(t *testing.T) {

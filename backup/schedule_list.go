@@ -85,7 +85,7 @@ type ListSchedulesParams struct {
 	UserID string
 	SiteID string
 	Name   string
-	Alert  bool   // only those whose newest good backup has been found too old
+	Alert  bool   // only those whose newest good backup is too old, or has been found so
 	After  string // continue behind the schedule of this id
 	Limit  int    // 1 to 200; defaults to 50
 }
@@ -114,7 +114,7 @@ func (c *Client) ListSchedules(ctx context.Context, p ListSchedulesParams) ([]*S
 		}
 	}
 	if p.Alert {
-		where += " AND s.alert_at IS NOT NULL"
+		where += ` AND (s.alert_at IS NOT NULL OR s.stale_at <= coalesce(@now, now()) AND coalesce(` + freshColumns + `, s.created_at) + s.max_age <= coalesce(@now, now()))`
 	}
 	if p.After != "" {
 		where += " AND s.id > @after::uuid"

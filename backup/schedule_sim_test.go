@@ -62,7 +62,7 @@ func (s *simulation) put(n int) {
 		Spread:   pick(s.rand, 0, time.Hour, 5*time.Hour),
 	}
 	if s.rand.IntN(4) == 0 {
-		p.StartingDeadline = time.Duration(1+s.rand.IntN(7200)) * time.Second
+		p.StartingDeadline = time.Duration(60+s.rand.IntN(7200)) * time.Second
 	}
 	got, err := s.clients[0].PutSchedule(s.ctx, p)
 	require.NoError(s, err)

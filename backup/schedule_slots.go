@@ -75,7 +75,7 @@ func appendRun(runs []slotRun, run slotRun) []slotRun {
 }
 
 func (s *Schedule) decideSlot(slot, due, now time.Time, last, open bool) slotRun {
-	late := now.Sub(due)
+	late := s.late(due, now)
 	run := slotRun{slot: slot, last: slot, slots: 1, status: RunSkipped}
 	switch {
 	case s.Paused || s.wasPaused(due):
@@ -109,7 +109,7 @@ func (s *Schedule) decideQueued(now time.Time, open bool) (run slotRun, ok bool)
 	switch {
 	case s.Paused:
 		run.reason = SkipPaused
-	case s.overdue(now.Sub(slot.Add(s.offset()))):
+	case s.overdue(s.late(slot.Add(s.offset()), now)):
 		run.reason = SkipDeadline
 	case open && s.Overlap != OverlapAllow:
 		return run, false
@@ -117,6 +117,14 @@ func (s *Schedule) decideQueued(now time.Time, open bool) (run slotRun, ok bool)
 		run.status = RunStarted
 	}
 	return run, true
+}
+
+// late is how late it is for a slot: not longer than the spread has been what it is.
+func (s *Schedule) late(due, now time.Time) time.Duration {
+	if s.spreadAt != nil && s.spreadAt.After(due) {
+		due = *s.spreadAt
+	}
+	return now.Sub(due)
 }
 
 func (s *Schedule) overdue(late time.Duration) bool {

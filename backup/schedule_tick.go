@@ -100,10 +100,12 @@ const (
 	dueQuery = `SELECT ` + judgedColumns + ` FROM {{schema}}.backup_schedule s WHERE s.next_run_at <= @now
 		ORDER BY s.next_run_at LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED`
 
-	queuedQuery = `SELECT ` + judgedColumns + ` FROM {{schema}}.backup_schedule s WHERE s.queued_slot IS NOT NULL
-			AND (s.paused_at IS NOT NULL OR s.overlap = 'allow' OR s.queued_slot + s.spread + s.starting_deadline < @now
-				OR (SELECT b.id FROM {{schema}}.backup b WHERE b.schedule_id = s.id AND b.state IN ('pending', 'running', 'sealing') LIMIT 1) IS NULL)
+	queuedQuery = `SELECT ` + judgedColumns + ` FROM {{schema}}.backup_schedule s WHERE s.queued_slot IS NOT NULL AND ` + queuedCanGo + `
 		ORDER BY s.queued_slot LIMIT @limit FOR NO KEY UPDATE SKIP LOCKED`
+
+	queuedCanGo = `(s.set_aside_until IS NULL OR s.set_aside_until <= @now)
+			AND (s.paused_at IS NOT NULL OR s.overlap = 'allow' OR s.queued_slot + s.spread + s.starting_deadline < @now
+				OR (SELECT b.id FROM {{schema}}.backup b WHERE b.schedule_id = s.id AND b.state IN ('pending', 'running', 'sealing') LIMIT 1) IS NULL)`
 )
 
 // lockDue locks schedules with a slot that is due, or with one that waits and is

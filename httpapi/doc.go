@@ -113,7 +113,8 @@
 // database, its migrations and, where this server has one, the store can be used, and 503
 // otherwise. /freshness is for a dead-man's switch: it answers 200 while every schedule is
 // being ticked and no schedule's newest good backup is older than its maxAge, and 503
-// otherwise. To a caller with the scope read for all tenants it also gives the counts.
+// otherwise. /freshness?only=scheduler leaves the second out: one backup that has been too
+// old for long doesn't hide that nobody starts any. To a caller with the scope read for all tenants it also gives the counts.
 //
 // # Errors
 //

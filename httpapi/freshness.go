@@ -51,12 +51,22 @@ type freshnessCounts struct {
 	LastSuccess map[string]time.Time `json:"lastSuccess"`
 }
 
+// onlyScheduler is the value of the parameter "only" that leaves out whether backups are
+// too old: one of them may be so for days, and would hide that nobody ticks any more.
+const onlyScheduler = "scheduler"
+
 // ServeHTTP answers 200 while every schedule is ticked and none's backups are too old,
 // and 503 otherwise, or if that can't be read.
 func (f *freshness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	only := r.URL.Query().Get("only")
+	if only != "" && only != onlyScheduler {
+		validationProblem(FieldError{Location: "query.only", Message: "must be " + onlyScheduler}).write(w, r)
+		return
+	}
 	last, err := f.current(r.Context())
 	view, status := freshnessView{Status: "ok"}, http.StatusOK
-	if err != nil || !last.Healthy {
+	healthy := err == nil && (last.Healthy || only == onlyScheduler && last.Overdue+last.Unchecked == 0)
+	if !healthy {
 		view.Status, status = "not ok", http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "60")
 	}

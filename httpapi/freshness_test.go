@@ -85,3 +85,25 @@ func TestFreshnessMetrics(t *testing.T) {
 		require.Contains(t, text, line+"\n")
 	}
 }
+
+// A backup that is too old is no fault of the scheduler's, which is asked about by itself.
+func TestFreshnessOfTheScheduler(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil     string
+		scheduler int
+	}{
+		"alert":   {`alert_at = now(), stale_at = now()`, 200},
+		"overdue": {`updated_at = now() - interval '1 hour', next_run_at = now() - interval '1 hour'`, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, settings{})
+			scheduleForTest(t, b)
+			b.exec(t, `UPDATE {{schema}}.backup_schedule SET `+c.spoil, pgx.NamedArgs{})
+			require.Equal(t, 503, b.get(t, "/freshness").StatusCode)
+			require.Equal(t, c.scheduler, b.get(t, "/freshness?only=scheduler").StatusCode)
+			requireProblem(t, b.get(t, "/freshness?only=tick"), 422, httpapi.CodeValidationFailed)
+		})
+	}
+}

@@ -62,7 +62,7 @@ func (a *api) registerScheduleReads(to huma.API) {
 			param("userId", "Only this user's.", text(), "658683afc91423af04d82152"),
 			param("siteId", "Only this site's.", text(), "658683afc91423af04d82153"),
 			param("name", "Only those of this name.", text(), "nightly"),
-			param("alert", "Only those that have an alert: their newest good backup was found to be older than maxAge.", &huma.Schema{Type: huma.TypeBoolean, Default: false}, true),
+			param("alert", "Only those whose newest good backup is older than maxAge, or that still have an alert for that.", &huma.Schema{Type: huma.TypeBoolean, Default: false}, true),
 			limitParam(),
 			cursorParam(scheduleExample),
 		},

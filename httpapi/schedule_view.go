@@ -16,7 +16,7 @@ type ScheduleSettings struct {
 	Spread            string            `json:"spread,omitempty" doc:"Moves all runs of the schedule by a time between 0 and this, at most 24h, that follows from its id: a thousand schedules for one time don't start at once." example:"30min"`
 	CatchUp           string            `json:"catchUp,omitempty" enum:"none,last" default:"last" doc:"What becomes of slots that passed while no worker was there: the last one is started however late it is, or none that is more than 5 minutes late."`
 	Overlap           string            `json:"overlap,omitempty" enum:"skip,queue,allow" default:"skip" doc:"What becomes of a slot while an earlier backup of the schedule hasn't ended: it is skipped, waits for that one's end, or starts beside it."`
-	StartingDeadline  string            `json:"startingDeadline,omitempty" doc:"How late a slot may be started; left out: however late." example:"6h"`
+	StartingDeadline  string            `json:"startingDeadline,omitempty" doc:"How late a slot may be started; at least 60s. Left out: however late." example:"6h"`
 	Paused            bool              `json:"paused,omitempty" doc:"Its slots are skipped, and recorded so."`
 	Retention         *RetentionPolicy  `json:"retention,omitempty" doc:"Which of its backups are kept; left out: what the server's default says."`
 	MaxAge            string            `json:"maxAge,omitempty" doc:"How old its newest good backup may be before that is an alert; at least 60s. Left out: there is none." example:"26h"`

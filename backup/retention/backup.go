@@ -61,7 +61,7 @@ const (
 	ReasonMonthly       = "monthly"        // KeepMonthly; "monthly 2026-11"
 	ReasonYearly        = "yearly"         // KeepYearly; "yearly 2026"
 	ReasonAtLeast       = "at-least"       // AtLeast; "at-least:site"
-	ReasonNewestGood    = "newest-good"    // the pair's newest good copy; "newest-good:site"
+	ReasonNewestGood    = "newest-good"    // the pair's newest good copy, by its date or by its end; "newest-good:site"
 	ReasonFailedRecent  = "failed-recent"  // failed or canceled less than KeepFailed ago
 	ReasonCorruptRecent = "corrupt-recent" // corrupt, and ended less than KeepFailed ago
 	ReasonNoNewerGood   = "no-newer-good"  // corrupt, and no better copy; "no-newer-good:site"

@@ -14,6 +14,9 @@
 //   - The newest good copy of each provider of the pair, whichever schedule made
 //     it and whatever any policy says: "newest-good:<provider>". If the newest
 //     backup has no copy of some provider, an older one stays for that provider.
+//     The newest is the one that was asked for last, and also the one that ended last,
+//     where that is another: a backup that failed and was retried days later has
+//     newer data than its date says.
 //   - A backup on hold: "held".
 //   - A backup that hasn't ended: "open".
 //   - Any backup of a group without a policy: "no-policy". A policy that

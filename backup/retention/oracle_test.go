@@ -18,11 +18,7 @@ type history struct {
 // oracle says from the rules' definitions, one backup at a time and without
 // counting down, whether b stays.
 func (h *history) oracle(b retention.Backup) bool {
-	g := h.groups[b.Group]
-	ended := b.EndedAt
-	if ended.IsZero() {
-		ended = b.At
-	}
+	g, ended := h.groups[b.Group], ended(b)
 	switch {
 	case b.Status == retention.Deleting:
 		return false
@@ -38,7 +34,7 @@ func (h *history) oracle(b retention.Backup) bool {
 		return true
 	}
 	for _, p := range b.Providers {
-		if h.copies(b, p, false) == 0 || h.copies(b, p, true) < g.Policy.AtLeast {
+		if h.copies(b, p, false) == 0 || h.endedLast(b, p) || h.copies(b, p, true) < g.Policy.AtLeast {
 			return true
 		}
 	}
@@ -47,6 +43,21 @@ func (h *history) oracle(b retention.Backup) bool {
 
 func (h *history) good(o retention.Backup) bool {
 	return o.Status == retention.Good && !o.At.After(h.now)
+}
+
+func ended(b retention.Backup) time.Time {
+	if b.EndedAt.IsZero() {
+		return b.At
+	}
+	return b.EndedAt
+}
+
+// endedLast reports whether no good copy of a provider ended later than b.
+func (h *history) endedLast(b retention.Backup, provider string) bool {
+	return !slices.ContainsFunc(h.backups, func(o retention.Backup) bool {
+		c := ended(o).Compare(ended(b))
+		return h.good(o) && slices.Contains(o.Providers, provider) && (c > 0 || c == 0 && newer(o, b))
+	})
 }
 
 // copies is how many good copies of a provider are newer than b.

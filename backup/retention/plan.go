@@ -19,7 +19,8 @@ func Plan(backups []Backup, policies map[string]Group, now time.Time) []Decision
 	sorted := slices.Clone(backups)
 	slices.SortFunc(sorted, newestFirst)
 
-	p := &planner{now: now, newest: newestGood(sorted, now), rules: make(map[string]*rules, len(policies))}
+	p := &planner{now: now, rules: make(map[string]*rules, len(policies))}
+	p.newest, p.last = newestGood(sorted, now)
 	decisions := make([]Decision, len(sorted))
 	for i := range sorted {
 		b := &sorted[i]
@@ -40,26 +41,32 @@ func newestFirst(a, b Backup) int {
 	return strings.Compare(b.ID, a.ID)
 }
 
-// newestGood is, for each provider, where in sorted its newest good copy is.
-func newestGood(sorted []Backup, now time.Time) map[string]int {
-	newest := make(map[string]int)
+// newestGood is, for each provider, where in sorted its newest good copy is, and where the
+// one that ended last: of a backup that failed and was retried later the data is newer
+// than its At.
+func newestGood(sorted []Backup, now time.Time) (newest, last map[string]int) {
+	newest, last = make(map[string]int), make(map[string]int)
 	for i := range sorted {
 		if !sorted[i].counts(now) {
 			continue
 		}
 		for _, provider := range sorted[i].Providers {
 			if _, ok := newest[provider]; !ok {
-				newest[provider] = i
+				newest[provider], last[provider] = i, i
+			}
+			if sorted[i].ended().After(sorted[last[provider]].ended()) {
+				last[provider] = i
 			}
 		}
 	}
-	return newest
+	return newest, last
 }
 
 // planner decides about backups one by one, newest first.
 type planner struct {
 	now    time.Time
 	newest map[string]int    // a provider's newest good copy: its place
+	last   map[string]int    // its good copy that ended last
 	rules  map[string]*rules // by group; they count down
 }
 
@@ -96,7 +103,7 @@ func (p *planner) keepGood(i int, b *Backup, r *rules) []string {
 	}
 	reasons := r.keep(b, p.now)
 	for _, provider := range b.Providers {
-		if p.newest[provider] == i {
+		if p.newest[provider] == i || p.last[provider] == i {
 			reasons = append(reasons, ReasonNewestGood+":"+provider)
 		}
 	}

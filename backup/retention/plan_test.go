@@ -203,3 +203,21 @@ func BenchmarkPlan(b *testing.B) {
 		retention.Plan(backups, map[string]retention.Group{"": {Policy: p, Location: loc}}, now)
 	}
 }
+
+// A backup that failed and was retried later has newer data than one that was asked for
+// meanwhile: that isn't to be lost by any policy.
+func TestPlanKeepsNewestData(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
+	ago := func(days int) time.Time { return now.AddDate(0, 0, -days) }
+	plan := retention.Plan([]retention.Backup{
+		{ID: "retried", At: ago(5), EndedAt: ago(1), Status: retention.Good, Providers: []string{"db"}},
+		{ID: "meanwhile", At: ago(4), EndedAt: ago(4), Status: retention.Good, Providers: []string{"db"}},
+		{ID: "earlier", At: ago(6), EndedAt: ago(6), Status: retention.Good, Providers: []string{"db"}},
+	}, map[string]retention.Group{"": {Policy: &retention.Policy{KeepLast: 1}}}, now)
+	var got []string
+	for _, d := range plan {
+		got = append(got, d.Backup.ID+" "+strings.Join(d.Reasons, ", "))
+	}
+	require.Equal(t, []string{"meanwhile last, newest-good:db", "retried newest-good:db", "earlier policy"}, got)
+}

@@ -133,7 +133,7 @@ func checkPartition(h *history, plan []retention.Decision) error {
 			continue
 		}
 		for _, p := range b.Providers {
-			if !seen[p] && !d.Keep {
+			if (!seen[p] || h.endedLast(b, p)) && !d.Keep {
 				return fmt.Errorf("%s is the newest good copy of %s, and goes", b.ID, p)
 			}
 			seen[p] = true
