@@ -1,6 +1,9 @@
 package backup_test
 
 import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -91,4 +94,59 @@ func TestRetentionIsBounded(t *testing.T) {
 	}
 	require.Equal(t, 1100, removed)
 	require.Equal(t, 3, calls)
+}
+
+// Of several tenants with policies, schedules and histories by chance, each loses just what
+// it loses where there is no other.
+func TestRetentionOfRandomTenants(t *testing.T) {
+	t.Parallel()
+	const tenants = 4
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	removed := func(tenants ...int) map[string]bool {
+		b := setupHere(t, retaining(retention.Policy{KeepLast: 2}))
+		names := make(map[string]string)
+		for _, n := range tenants {
+			b.randomTenant(rand.New(rand.NewPCG(seed, uint64(n))), fmt.Sprint("user-", n), names)
+		}
+		b.apply()
+		rows, err := b.pool.Query(b.ctx, b.in(`SELECT id::text FROM {backup} WHERE state = 'deleting'`))
+		require.NoError(t, err)
+		gone := make(map[string]bool)
+		for _, id := range collect(b, rows) {
+			gone[names[id]] = true
+		}
+		return gone
+	}
+	alone := make(map[string]bool)
+	all := make([]int, tenants)
+	for n := range tenants {
+		all[n] = n
+		maps.Copy(alone, removed(n))
+	}
+	require.NotEmpty(t, alone)
+	require.Equal(t, alone, removed(all...))
+}
+
+// randomTenant has three schedules, one of which may be gone, and a dozen backups; names are
+// those of the backups, which are the same wherever it is made.
+func (b *bundle) randomTenant(r *rand.Rand, user string, names map[string]string) {
+	var schedules []string
+	for i := range 3 {
+		var p *retention.Policy
+		if i > 0 {
+			p = &retention.Policy{KeepLast: 1 + r.IntN(3), AtLeast: r.IntN(3)}
+		}
+		schedules = append(schedules, b.schedule(fmt.Sprint(i), p, func(p *backup.ScheduleParams) { p.UserID = user }))
+	}
+	for i := range 12 {
+		s := aged{user: user, age: time.Duration(1+10*i+r.IntN(10)) * day, corrupt: r.IntN(5) == 0}
+		if k := r.IntN(4); k < 3 {
+			s.schedule = schedules[k]
+		}
+		names[b.store(s)] = fmt.Sprint(user, " ", i)
+	}
+	if r.IntN(2) == 0 {
+		require.NoError(b, b.client.DeleteSchedule(b.ctx, schedules[1], 0))
+	}
 }

@@ -44,9 +44,33 @@ func manySchedules(t testing.TB, pool *pgxpool.Pool, schema string, n int, now t
 	require.NoError(t, err)
 }
 
+const (
+	tickNoneLimit = 10 * time.Millisecond
+	tickDueLimit  = time.Second // for 1,000 schedules
+)
+
+// within fails the benchmark where even the quickest call takes longer than the limit. The
+// first calls fill caches, and others use the machine, too.
+func within(b *testing.B, limit time.Duration, call func()) {
+	b.Helper()
+	var best time.Duration
+	for b.Loop() {
+		began := time.Now()
+		call()
+		if took := time.Since(began); best == 0 || took < best {
+			best = took
+		}
+	}
+	b.ReportMetric(float64(best), "best-ns/op")
+	if best > limit {
+		b.Errorf("the quickest tick took %s; want at most %s", best, limit)
+	}
+}
+
 // BenchmarkTick ticks over a million schedules, in CI fewer: with none due, and
 // with a thousand. A thousand of them have a slot that waits. Then it looks whether
-// backups are too old, and reads the freshness of all.
+// backups are too old, and reads the freshness of all. It fails where a tick takes longer
+// than it may.
 func BenchmarkTick(b *testing.B) {
 	n := 1_000_000
 	if os.Getenv("CI") != "" {
@@ -62,14 +86,14 @@ func BenchmarkTick(b *testing.B) {
 	b.Logf("%d schedules", n)
 	l := client.Ledger()
 	b.Run("none", func(b *testing.B) {
-		for b.Loop() {
+		within(b, tickNoneLimit, func() {
 			done, err := l.TickSchedules(b.Context(), 500)
 			require.NoError(b, err)
 			require.Zero(b, done)
-		}
+		})
 	})
 	b.Run("1000", func(b *testing.B) {
-		for b.Loop() {
+		within(b, tickDueLimit, func() {
 			now = now.Add(1000 * time.Second)
 			started := 0
 			for more := true; more; {
@@ -78,7 +102,7 @@ func BenchmarkTick(b *testing.B) {
 				started, more = started+done.Started+done.Queued+done.Skipped, done.More
 			}
 			require.GreaterOrEqual(b, started, 1000)
-		}
+		})
 	})
 	b.Run("fresh", func(b *testing.B) {
 		for b.Loop() {
