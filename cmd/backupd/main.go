@@ -4,6 +4,7 @@
 //	backupd demo            try everything, with nothing set up
 //	backupd config check    report everything that is wrong with the configuration
 //	backupd config print    print the effective configuration
+//	backupd store check     check that the destination does what backups rely on
 //	backupd migrate         prepare the database, or show the state of its migrations
 //	backupd serve           serve the API and make backups
 //	backupd token new       make a credential for the API
@@ -58,6 +59,7 @@ type cli struct {
 	Serve     serveCmd     `cmd:"" help:"Serve the API and make backups."`
 	Migrate   migrateCmd   `cmd:"" help:"Migrate the database, or show the state of its migrations."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Check or print the configuration."`
+	Store     storeCmd     `cmd:"" help:"Check the destination."`
 	Backup    backupCmd    `cmd:"" help:"Start, inspect, verify and download backups on a server."`
 	Schedule  scheduleCmd  `cmd:"" help:"Manage the schedules on a server."`
 	Retention retentionCmd `cmd:"" help:"Show which backups on a server would be kept, and which removed."`
