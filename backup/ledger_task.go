@@ -41,7 +41,8 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 	s.sanitize()
 	if s.Resumed {
 		tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`
-			UPDATE {{schema}}.backup_task SET announced_size = nullif(@size::bigint, -1), from_bytes = stored_bytes
+			UPDATE {{schema}}.backup_task SET announced_size = coalesce(nullif(@size::bigint, -1), announced_size),
+				from_bytes = stored_bytes
 			WHERE id = @id AND lease_token = @token AND state = 'running'`),
 			named{"id": w.TaskID, "token": w.Token, "size": s.Size})
 		if err := oneRow(tag.RowsAffected(), err, "open task"); err != nil {

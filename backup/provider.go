@@ -57,7 +57,8 @@ type Export struct {
 
 	// Size is the length of the whole export in bytes, counted from its first
 	// byte and not from Offset, or -1 if the source didn't announce it. 0 is an
-	// announced empty export.
+	// announced empty export. For an export that was resumed, what an earlier
+	// attempt announced stands where this one says -1.
 	Size int64
 
 	// Validator identifies these bytes, so that a later attempt may go on behind

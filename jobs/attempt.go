@@ -122,6 +122,9 @@ func (a *attempt) admit(ex *backup.Export, req *backup.ExportRequest) error {
 			fmt.Errorf("open export: announced %d bytes before and %d now, with the same validator", *before, ex.Size),
 			"the source's validators don't tell one export from another; the export begins again")}
 	}
+	if before := a.work.Task.AnnouncedSize; ex.Offset > 0 && before != nil && ex.Size < 0 {
+		ex.Size = *before // it stands, though the source doesn't repeat it
+	}
 	a.size = max(ex.Size, -1)
 	if limit := a.provider.MaxSize; limit > 0 && ex.Size > limit {
 		return backup.TooLarge("export", limit, ex.Size, ex.Offset)

@@ -102,9 +102,15 @@ func startOverRows() []misbehavior {
 	grown.attempts = 3
 	refuted := row("206-refuted", misbehavingSize, part(misbehavingCut, total, append(tag, "Repr-Digest", field("sha-256", make([]byte, 32)))...), whole(tag...))
 	refuted.attempts = 3
+	// What was announced first stands, though the answers after it are as if the
+	// export were shorter.
+	shrunk := row("206-total-forgotten", 250_000,
+		respond(http.StatusPartialContent, original()[misbehavingCut:250_000], append(tag, "Content-Range", "bytes 200000-249999/*")...),
+		respond(http.StatusRequestedRangeNotSatisfiable, nil, "Content-Range", "bytes */250000"), whole(tag...))
+	shrunk.asked[2], shrunk.attempts = `bytes=250000- "v1"`, 3
 	return []misbehavior{
 		row("200-same", misbehavingCut, whole(tag...)),
-		changed, weak, none, end, grown, refuted,
+		changed, weak, none, end, grown, refuted, shrunk,
 		row("206-wrong-range", misbehavingCut, unread(part(100_000, total, tag...)), whole(tag...)),
 		row("206-from-0", misbehavingCut, unread(part(0, total, tag...)), whole(tag...)),
 		row("206-without-range", misbehavingCut, unread(respond(http.StatusPartialContent, original(), tag...)), whole(tag...)),

@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -216,4 +218,27 @@ func TestBrokenProviders(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A provider that announces a length, breaks off, and announces none when it goes
+// on is held to the first one.
+func TestAnnouncedLengthStands(t *testing.T) {
+	data := original()
+	asked := new(offsets)
+	b := setup(t, only(func(_ context.Context, req *backup.ExportRequest) (*backup.Export, error) {
+		end, last := int64(250_000), io.Reader(strings.NewReader(""))
+		size := int64(-1)
+		if asked.add(req.Offset) == 1 {
+			end, last, size = 200_000, iotest.ErrReader(errors.New("reset")), int64(len(data))
+		}
+		return &backup.Export{
+			Body: io.NopCloser(io.MultiReader(bytes.NewReader(data[req.Offset:end]), last)), Offset: req.Offset, Size: size, Validator: "v",
+			End: func() (backup.End, error) { return backup.End{Framed: true}, nil },
+		}, nil
+	}, attempts(2)))
+	b.work()
+	got := b.wait(b.start())
+	require.Equal(t, backup.StateFailed, got.State)
+	require.Contains(t, got.Failure.Message, "announced 300000 bytes and sent 250000")
+	require.Equal(t, []int64{0, 200_000}, asked.all())
 }
