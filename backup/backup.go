@@ -99,6 +99,7 @@ type Task struct {
 	hashState     []byte
 	fromBytes     int64
 	progressBytes int64
+	announcedSum  []byte
 	progressed    bool           // this failure's attempt came further
 	age           *time.Duration // since the first failure, or since it last came further; nil before
 }

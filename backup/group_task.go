@@ -109,19 +109,19 @@ func (l *Ledger) openFirst(ctx context.Context, w *TaskWork, s Source) (opened b
 func queueOpens(c *Client, batch *pgx.Batch, calls []*taskOpen) {
 	n := len(calls)
 	ids, tokens, uploads := make([]string, n), make([]uuid.UUID, n), make([]uuid.UUID, n)
-	validators, types, sizes, tooks := make([]string, n), make([]string, n), make([]int64, n), make([]time.Duration, n)
+	validators, types, sizes, tooks, sums := make([]string, n), make([]string, n), make([]int64, n), make([]time.Duration, n), make([][]byte, n)
 	for i, v := range calls {
 		ids[i], tokens[i], uploads[i] = v.work.TaskID, v.work.Token, v.work.UploadID
-		validators[i], types[i], sizes[i], tooks[i] = v.source.Validator, v.source.ContentType, v.source.Size, v.source.Took
+		validators[i], types[i], sizes[i], tooks[i], sums[i] = v.source.Validator, v.source.ContentType, v.source.Size, v.source.Took, v.source.SHA256
 	}
 	batch.Queue(c.sql(`WITH
-		i AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @uploads::uuid[], @validators::text[], @types::text[], @sizes::bigint[], @tooks::interval[])
-			WITH ORDINALITY AS i (id, token, upload, validator, type, size, took, n)),
+		i AS (SELECT * FROM unnest(@ids::uuid[], @tokens::uuid[], @uploads::uuid[], @validators::text[], @types::text[], @sizes::bigint[], @tooks::interval[], @sums::bytea[])
+			WITH ORDINALITY AS i (id, token, upload, validator, type, size, took, sha256, n)),
 		l AS (SELECT t.id FROM {{schema}}.backup_task t WHERE t.id IN (SELECT i.id FROM i) FOR NO KEY UPDATE OF t SKIP LOCKED)
 		UPDATE {{schema}}.backup_task t SET `+captureSet+`, received_bytes = 0, rate = 0 FROM i, l
 		WHERE t.id = i.id AND l.id = i.id AND t.lease_token = i.token AND t.state = 'running' AND t.capture_started_at IS NULL AND t.stored_parts = 0 AND t.upload_id = i.upload
 		RETURNING i.n`),
-		named{"ids": ids, "tokens": tokens, "uploads": uploads, "validators": validators, "types": types, "sizes": sizes, "tooks": tooks},
+		named{"ids": ids, "tokens": tokens, "uploads": uploads, "validators": validators, "types": types, "sizes": sizes, "tooks": tooks, "sums": sums},
 	).Query(func(rows pgx.Rows) error { return mark(rows, calls) })
 }
 

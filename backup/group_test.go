@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,7 +68,7 @@ func TestGroupsAreAsTheGeneralWay(t *testing.T) {
 		source  backup.Source
 		parts   []int64
 	}{
-		"a part":             {planned: -1, source: backup.Source{Validator: `"v"`, ContentType: "text/plain", Size: 10}, parts: []int64{10}},
+		"a part":             {planned: -1, source: backup.Source{Validator: `"v"`, ContentType: "text/plain", Size: 10, SHA256: bytes.Repeat([]byte{7}, 32)}, parts: []int64{10}},
 		"size unknown":       {planned: 12, source: backup.Source{Size: -1}, parts: []int64{4, 5}},
 		"empty":              {planned: -1, source: backup.Source{Size: 0}},
 		"after failures":     {planned: -1, source: backup.Source{Size: 3}, parts: []int64{3}, before: failTwice},
@@ -112,6 +113,7 @@ func requireSameWork(t *testing.T, want, got *backup.TaskWork) {
 	require.Equal(t, got.Backup.ID, got.BackupID)
 	require.Equal(t, want.Validator, got.Validator)
 	require.Equal(t, want.Cursor, got.Cursor)
+	require.Equal(t, want.SHA256, got.SHA256)
 	require.Equal(t, want.Checkpoint, got.Checkpoint)
 	require.Equal(t, want.Task.State, got.Task.State)
 	require.Equal(t, want.Task.Attempt, got.Task.Attempt)

@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,38 @@ func TestOpenTaskDropsWhatPostgresCannotStore(t *testing.T) {
 		require.Equal(t, 1, b.count(`SELECT count(*) FROM {backup_task} WHERE validator = '"v"' AND content_type = $1`, want), "%.20q", said)
 		require.Equal(t, want, w.Task.ContentType)
 	}
+}
+
+// What a source announced before its first byte stands when it goes on and doesn't
+// say it again, and is gone with the bytes.
+func TestOpenTaskKeepsWhatWasAnnounced(t *testing.T) {
+	b := setup(t)
+	id := b.start().ID
+	b.plan(id, "db")
+	w := b.claim(id, "db")
+	first, second := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	requireAnnounced := func(size *int64, sum []byte) {
+		t.Helper()
+		require.NoError(t, b.ledger.ReleaseTask(b.ctx, backup.Beat{Lease: w.Lease}))
+		w = b.claim(id, "db")
+		require.Equal(t, size, w.Task.AnnouncedSize)
+		require.Equal(t, sum, w.SHA256)
+	}
+	ten := int64(10)
+	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Validator: `"v"`, Size: 10, SHA256: first}))
+	require.NoError(t, b.ledger.JournalTask(b.ctx, w, &blob.Checkpoint{Parts: parts(w, 0, 5), Offset: 5, SHA256: []byte("s")}, false))
+	requireAnnounced(&ten, first)
+	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Resumed: true, Validator: `"v"`, Size: -1}))
+	requireAnnounced(&ten, first)
+	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Validator: `"v"`, Size: -1}))
+	requireAnnounced(nil, nil)
+	require.NoError(t, b.ledger.JournalTask(b.ctx, w, &blob.Checkpoint{Parts: parts(w, 0, 5), Offset: 5, SHA256: []byte("s")}, false))
+	require.NoError(t, b.ledger.OpenTask(b.ctx, w, backup.Source{Resumed: true, Validator: `"v"`, Size: 10, SHA256: second}))
+	requireAnnounced(&ten, second)
+	_, err := b.ledger.LoseTask(b.ctx, backup.Beat{Lease: w.Lease}, backup.Classify(errTest), backup.RetryPolicy{MaxAttempts: 3})
+	require.NoError(t, err)
+	w = b.claim(id, "db")
+	requireAnnounced(nil, nil)
 }
 
 // Parts that don't follow those in the journal would lose bytes of the export.

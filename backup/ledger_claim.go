@@ -18,6 +18,7 @@ type TaskWork struct {
 	Task   *Task
 
 	UploadID   uuid.UUID
+	SHA256     []byte           // of the whole export, as announced under Validator; nil if it wasn't
 	Validator  string           // under which the journaled bytes were read
 	Cursor     string           // behind them, for a source that is resumed by one
 	Checkpoint *blob.Checkpoint // the journal; nil when it is empty
@@ -80,7 +81,7 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 }
 
 func newWork(b *Backup, t *Task, token uuid.UUID) *TaskWork {
-	return &TaskWork{Lease: Lease{b.ID, t.ID, token}, Backup: b, Task: t, UploadID: t.uploadID, Validator: t.validator, Cursor: t.cursor}
+	return &TaskWork{Lease: Lease{b.ID, t.ID, token}, Backup: b, Task: t, UploadID: t.uploadID, Validator: t.validator, Cursor: t.cursor, SHA256: t.announcedSum}
 }
 
 // WaitError means that a task can't run now because of a limit over all

@@ -18,6 +18,7 @@ type Source struct {
 	Validator   string
 	ContentType string
 	Size        int64         // of the whole export, or -1
+	SHA256      []byte        // of the whole export, as announced; or nil
 	Took        time.Duration // from when the provider was asked: the capture began no later
 }
 
@@ -42,9 +43,9 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 	if s.Resumed {
 		tag, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task SET announced_size = coalesce(nullif(@size::bigint, -1), announced_size),
-				from_bytes = stored_bytes
+				announced_sha256 = coalesce(@sha256, announced_sha256), from_bytes = stored_bytes
 			WHERE id = @id AND lease_token = @token AND state = 'running'`),
-			named{"id": w.TaskID, "token": w.Token, "size": s.Size})
+			named{"id": w.TaskID, "token": w.Token, "size": s.Size, "sha256": s.SHA256})
 		if err := oneRow(tag.RowsAffected(), err, "open task"); err != nil {
 			return err
 		}
@@ -72,8 +73,8 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 		}
 		_, err = ch.tx.Exec(ctx, l.c.sql(`
 			UPDATE {{schema}}.backup_task t SET `+captureSet+`
-			FROM (SELECT @validator::text AS validator, @type::text AS type, @size::bigint AS size, @took::interval AS took) i WHERE t.id = @id`),
-			named{"id": w.TaskID, "took": s.Took, "validator": s.Validator, "type": s.ContentType, "size": s.Size})
+			FROM (SELECT @validator::text AS validator, @type::text AS type, @size::bigint AS size, @sha256::bytea AS sha256, @took::interval AS took) i WHERE t.id = @id`),
+			named{"id": w.TaskID, "took": s.Took, "validator": s.Validator, "type": s.ContentType, "size": s.Size, "sha256": s.SHA256})
 		if err != nil {
 			return fmt.Errorf("open task: %w", err)
 		}
@@ -90,8 +91,8 @@ func (l *Ledger) OpenTask(ctx context.Context, w *TaskWork, s Source) error {
 }
 
 // captureSet notes what is known of an export that was opened. It takes i.validator,
-// i.type, i.size and i.took.
-const captureSet = `validator = i.validator, content_type = i.type, announced_size = nullif(i.size, -1), capture_started_at = now() - i.took`
+// i.type, i.size, i.sha256 and i.took.
+const captureSet = `validator = i.validator, content_type = i.type, announced_size = nullif(i.size, -1), announced_sha256 = i.sha256, capture_started_at = now() - i.took`
 
 // task runs fn on the leased task, with its backup locked.
 func (l *Ledger) task(ctx context.Context, lease Lease, state TaskState, fn func(*change, *Task) error) error {

@@ -3,6 +3,7 @@ package backup
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -61,6 +62,12 @@ type Export struct {
 	// attempt announced stands where this one says -1.
 	Size int64
 
+	// SHA256 is the source's digest of the whole export where it is known before
+	// the body is read (RFC 9530, in a header), 32 bytes, or nil. The engine
+	// compares what it stored with it, at the end of a later attempt that goes on
+	// behind this one, too.
+	SHA256 []byte
+
 	// Validator identifies these bytes, so that a later attempt may go on behind
 	// them: a strong ETag or its equivalent. Empty: the export can't be resumed,
 	// unless it has a Cursor.
@@ -83,6 +90,12 @@ type Export struct {
 	// End of zero value: then only Size can prove that the stream is whole.
 	End func() (End, error)
 }
+
+// ErrRefuted is matched by an error of Export.Body that says that bytes of it are
+// not those of the source: a digest that covers them doesn't match, say. Nothing
+// goes on behind them; the next attempt begins at the first byte. An error of
+// Export.End means that without matching it.
+var ErrRefuted = errors.New("the bytes read are not those of the source")
 
 // Sizer is a Provider that can tell the size of an export before it is made. It
 // is asked when a backup with a size limit is planned, so that one that can't fit

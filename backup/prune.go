@@ -179,7 +179,7 @@ func (c *Client) dropDetails(ctx context.Context, tx pgx.Tx, ids []string) error
 	var batch pgx.Batch
 	batch.Queue(c.sql(`DELETE FROM {{schema}}.backup_part WHERE task_id IN (SELECT id FROM {{schema}}.backup_task WHERE backup_id = ANY(@ids::uuid[]))`), args)
 	batch.Queue(c.sql(`UPDATE {{schema}}.backup_task SET attempts = '[]', hash_state = NULL WHERE backup_id = ANY(@ids::uuid[]) AND state = 'done'`), args)
-	batch.Queue(c.sql(`UPDATE {{schema}}.backup_task SET attempts = '[]', hash_state = NULL, cursor = '', validator = '', staged_at = NULL,
+	batch.Queue(c.sql(`UPDATE {{schema}}.backup_task SET attempts = '[]', hash_state = NULL, announced_sha256 = NULL, cursor = '', validator = '', staged_at = NULL,
 			stored_bytes = 0, stored_parts = 0, from_bytes = 0, size = NULL, sha256 = NULL, proof = NULL, capture_started_at = NULL, capture_finished_at = NULL
 		WHERE backup_id = ANY(@ids::uuid[]) AND state <> 'done'`), args)
 	batch.Queue(c.sql(`DELETE FROM {{schema}}.backup_event e USING {{schema}}.backup b WHERE b.id = ANY(@ids::uuid[]) AND e.backup_id = b.id AND e.seq < b.event_seq`), args)

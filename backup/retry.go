@@ -105,7 +105,7 @@ func (ch *change) dropParts(ctx context.Context, taskID string) error {
 
 // resetJournal makes a task's next attempt begin at the first byte under a new
 // upload id. It takes @upload and @key.
-const resetJournal = `upload_id = @upload, object_key = @key, validator = '', content_type = '', announced_size = NULL,
+const resetJournal = `upload_id = @upload, object_key = @key, validator = '', content_type = '', announced_size = NULL, announced_sha256 = NULL,
 	received_bytes = 0, stored_bytes = 0, stored_parts = 0, hash_state = NULL, cursor = '', staged_at = NULL, from_bytes = 0, rate = 0, size = NULL, sha256 = NULL, proof = NULL,
 	capture_started_at = NULL, capture_finished_at = NULL`
 

@@ -42,7 +42,8 @@ const taskColumns = `t.id, t.backup_id, t.provider, t.state, t.failures, t.next_
 	t.error_class, t.error, t.error_hint, t.received_bytes, t.stored_bytes, t.stored_parts, t.announced_size,
 	t.object_key, t.content_type, coalesce(t.size, 0), t.sha256, coalesce(t.proof, ''), t.capture_started_at, t.capture_finished_at,
 	t.river_job_id, t.lease_token, t.upload_id, t.validator, t.hash_state,
-	t.attempts, t.rate, t.cursor, t.staged_at, t.from_bytes, t.progress_bytes, now() - t.progress_at`
+	t.attempts, t.rate, t.cursor, t.staged_at, t.from_bytes, t.progress_bytes, now() - t.progress_at,
+	t.announced_sha256`
 
 func scanTask(row pgx.CollectableRow) (*Task, error) {
 	t, f := new(Task), new(failureColumns)
@@ -56,7 +57,8 @@ func taskDest(t *Task, f *failureColumns) []any {
 		&f.class, &f.message, &f.hint, &t.ReceivedBytes, &t.StoredBytes, &t.StoredParts, &t.AnnouncedSize,
 		&t.ObjectKey, &t.ContentType, &t.Size, &t.SHA256, &t.Proof, &t.CaptureStartedAt, &t.CaptureFinishedAt,
 		&t.riverJobID, &t.leaseToken, &t.uploadID, &t.validator, &t.hashState,
-		&t.Attempts, &t.Rate, &t.cursor, &t.stagedAt, &t.fromBytes, &t.progressBytes, &t.age}
+		&t.Attempts, &t.Rate, &t.cursor, &t.stagedAt, &t.fromBytes, &t.progressBytes, &t.age,
+		&t.announcedSum}
 }
 
 // complete derives what isn't a column of its own.

@@ -1,7 +1,9 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -117,17 +119,36 @@ func (a *attempt) admit(ex *backup.Export, req *backup.ExportRequest) error {
 	if ex.Offset != 0 && req.Validator != "" && ex.Validator != req.Validator {
 		return &notProvenError{backup.Retryable(fmt.Errorf("open export: what was resumed has the validator %q, what is stored %q", ex.Validator, req.Validator), "the export begins again")}
 	}
-	if before := a.work.Task.AnnouncedSize; ex.Offset > 0 && before != nil && ex.Size >= 0 && ex.Size != *before {
-		return &notProvenError{backup.Retryable(
-			fmt.Errorf("open export: announced %d bytes before and %d now, with the same validator", *before, ex.Size),
-			"the source's validators don't tell one export from another; the export begins again")}
+	if ex.SHA256 != nil && len(ex.SHA256) != sha256.Size {
+		return backup.Permanent(fmt.Errorf("open export: announced a SHA-256 of %d bytes", len(ex.SHA256)), "this is a bug of the provider")
 	}
-	if before := a.work.Task.AnnouncedSize; ex.Offset > 0 && before != nil && ex.Size < 0 {
-		ex.Size = *before // it stands, though the source doesn't repeat it
+	if ex.Offset > 0 {
+		if err := a.hold(ex); err != nil {
+			return err
+		}
 	}
 	a.size = max(ex.Size, -1)
 	if limit := a.provider.MaxSize; limit > 0 && ex.Size > limit {
 		return backup.TooLarge("export", limit, ex.Size, ex.Offset)
+	}
+	return nil
+}
+
+// hold holds an export that goes on to what was announced when it began, whether or
+// not the source says it again.
+func (a *attempt) hold(ex *backup.Export) error {
+	const hint = "the source's validators don't tell one export from another; the export begins again"
+	if before := a.work.Task.AnnouncedSize; before != nil {
+		if ex.Size >= 0 && ex.Size != *before {
+			return &notProvenError{backup.Retryable(fmt.Errorf("open export: announced %d bytes before and %d now, with the same validator", *before, ex.Size), hint)}
+		}
+		ex.Size = *before
+	}
+	if before := a.work.SHA256; before != nil {
+		if ex.SHA256 != nil && !bytes.Equal(ex.SHA256, before) {
+			return &notProvenError{backup.Retryable(fmt.Errorf("open export: announced the SHA-256 %x before and %x now, with the same validator", before, ex.SHA256), hint)}
+		}
+		ex.SHA256 = before
 	}
 	return nil
 }
@@ -138,7 +159,7 @@ func (a *attempt) record(ctx context.Context, ex *backup.Export, resumed bool, t
 	bctx, cancel := a.w.bounded(ctx)
 	defer cancel()
 	err := a.w.ledger.OpenTask(bctx, a.work, backup.Source{
-		Resumed: resumed, Validator: ex.Validator, ContentType: ex.ContentType, Size: ex.Size, Took: took,
+		Resumed: resumed, Validator: ex.Validator, ContentType: ex.ContentType, Size: ex.Size, SHA256: ex.SHA256, Took: took,
 	})
 	if err != nil {
 		_ = ex.Body.Close() // nothing was read

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -71,7 +72,10 @@ func resumeRows() []misbehavior {
 		respond(http.StatusRequestedRangeNotSatisfiable, nil, "Content-Range", "bytes */300000"))
 	end.asked = open.asked[:1:1]
 	end.asked = append(end.asked, `bytes=300000- "v1"`)
+	// What the first answer said of the whole proves it.
+	said := row("206-digest-kept", backup.ProofDigest, 0, cut(append(tag, "Content-Digest", sha256Field(original()))...), part(misbehavingCut, total, tag...))
 	return []misbehavior{
+		said,
 		row("206", backup.ProofLength, 0, cut(tag...), part(misbehavingCut, total, tag...)),
 		dated, twice, less, open, end,
 	}
@@ -108,9 +112,23 @@ func startOverRows() []misbehavior {
 		respond(http.StatusPartialContent, original()[misbehavingCut:250_000], append(tag, "Content-Range", "bytes 200000-249999/*")...),
 		respond(http.StatusRequestedRangeNotSatisfiable, nil, "Content-Range", "bytes */250000"), whole(tag...))
 	shrunk.asked[2], shrunk.attempts = `bytes=250000- "v1"`, 3
+	// A part has its own digest, and isn't what it is of; the export goes on behind it.
+	bad := bytes.Clone(original())
+	bad[210_000] ^= 1
+	damaged := row("206-less-refuted", 250_000,
+		respond(http.StatusPartialContent, bad[misbehavingCut:250_000], append(tag, "Content-Range", "bytes 200000-249999/300000", "Content-Digest", sha256Field(original()[misbehavingCut:250_000]))...),
+		whole(tag...))
+	damaged.attempts = 3
+	// What is stored was damaged, and only the first answer has the digest of it all.
+	early := row("206-digest-before", misbehavingSize, part(misbehavingCut, total, tag...), whole(append(tag, "Repr-Digest", sha256Field(original()))...))
+	bad[10] ^= 1
+	early.answers[0] = broken(respond(http.StatusOK, bad[:misbehavingCut], append(tag, "Content-Length", total, "Repr-Digest", sha256Field(original()))...))
+	early.attempts, early.proof = 3, backup.ProofDigest
+	other := row("206-digest-changed", misbehavingCut, unread(part(misbehavingCut, total, append(tag, "Repr-Digest", sha256Field(nil))...)), whole(tag...))
+	other.answers[0], other.attempts = cut(append(tag, "Repr-Digest", sha256Field(original()))...), 3
 	return []misbehavior{
 		row("200-same", misbehavingCut, whole(tag...)),
-		changed, weak, none, end, grown, refuted, shrunk,
+		changed, weak, none, end, grown, refuted, shrunk, damaged, early, other,
 		row("206-wrong-range", misbehavingCut, unread(part(100_000, total, tag...)), whole(tag...)),
 		row("206-from-0", misbehavingCut, unread(part(0, total, tag...)), whole(tag...)),
 		row("206-without-range", misbehavingCut, unread(respond(http.StatusPartialContent, original(), tag...)), whole(tag...)),

@@ -31,8 +31,10 @@ func prove(p *backup.ProviderConfig, ex *backup.Export, content *blob.Content) (
 	if ex.Size >= 0 && content.Size != ex.Size {
 		return "", backup.Retryable(fmt.Errorf("the source announced %d bytes and sent %d", ex.Size, content.Size), "the source's stream was cut, or it announces a wrong length")
 	}
-	if end.SHA256 != nil && !bytes.Equal(end.SHA256, content.SHA256[:]) {
-		return "", backup.Retryable(fmt.Errorf("the source's SHA-256 is %x, that of the bytes received %x", end.SHA256, content.SHA256), "the export was damaged on its way, or the source announces a wrong digest")
+	for _, sum := range [][]byte{ex.SHA256, end.SHA256} {
+		if sum != nil && !bytes.Equal(sum, content.SHA256[:]) {
+			return "", backup.Retryable(fmt.Errorf("the source's SHA-256 is %x, that of the bytes received %x", sum, content.SHA256), "the export was damaged on its way, or the source announces a wrong digest")
+		}
 	}
 	proof := strongest(ex, end)
 	if proof == backup.ProofNone && !p.AllowUnproven {
@@ -50,7 +52,7 @@ func prove(p *backup.ProviderConfig, ex *backup.Export, content *blob.Content) (
 
 func strongest(ex *backup.Export, end backup.End) backup.Proof {
 	switch {
-	case end.SHA256 != nil, end.DigestChecked && ex.Offset == 0:
+	case ex.SHA256 != nil, end.SHA256 != nil, end.DigestChecked && ex.Offset == 0:
 		return backup.ProofDigest
 	case ex.Size >= 0:
 		return backup.ProofLength

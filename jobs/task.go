@@ -91,7 +91,7 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 func (t *taskWorker) fail(ctx context.Context, last backup.Beat, err error, retry retryAt) error {
 	cause := backup.Classify(err)
 	record := t.w.ledger.FailTask
-	if errors.Is(err, errContentLost) || errors.Is(err, errNotProven) {
+	if errors.Is(err, errContentLost) || errors.Is(err, errNotProven) || errors.Is(err, backup.ErrRefuted) {
 		record = t.w.ledger.LoseTask // whatever is stored isn't to be gone on from
 	}
 	policy := backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}

@@ -42,16 +42,28 @@ func (b *body) Read(p []byte) (int, error) {
 	case b.left >= 0 && b.read > b.left:
 		n -= int(b.read - b.left)
 		b.err = b.fail(fmt.Errorf("%d bytes were announced, and more came", b.left))
-	case err == io.EOF && b.open:
-		b.err = b.fail(fmt.Errorf("a part ended, and nobody said whether the export did: %w", io.ErrUnexpectedEOF))
-	case err == io.EOF && b.read < b.left:
-		b.err = b.fail(io.ErrUnexpectedEOF)
+	case err == io.EOF && (b.open || b.read < b.left):
+		b.err = b.fail(b.early())
 	case err == io.EOF:
 		b.err = io.EOF
 	case err != nil:
 		b.err = b.fail(safe(err))
 	}
 	return n, b.err
+}
+
+// early is the error of a response that ended before the export. If all of it came,
+// its digests are compared: who goes on behind it never sees them again.
+func (b *body) early() error {
+	if n := b.resp.ContentLength; n == b.read || n < 0 && b.framed {
+		if _, err := b.digest.end(); err != nil {
+			return fmt.Errorf("%w: %w", backup.ErrRefuted, err)
+		}
+	}
+	if b.open {
+		return fmt.Errorf("a part ended, and nobody said whether the export did: %w", io.ErrUnexpectedEOF)
+	}
+	return io.ErrUnexpectedEOF
 }
 
 func (b *body) fail(err error) error {

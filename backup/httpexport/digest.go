@@ -76,6 +76,19 @@ func newDigester(resp *http.Response, whole, page bool) (*digester, error) {
 	return d, nil
 }
 
+// announced returns the sha-256 of the whole export that the header gives, or nil.
+func (d *digester) announced() []byte {
+	if d.page {
+		return nil
+	}
+	repr, _ := parseDigests(d.resp.Header.Values("Repr-Digest")) // newDigester has read both
+	content, _ := parseDigests(d.resp.Header.Values("Content-Digest"))
+	if repr.sha256 == nil && d.whole {
+		return content.sha256
+	}
+	return repr.sha256
+}
+
 // Write never returns an error.
 func (d *digester) Write(p []byte) (int, error) {
 	if d.sha256 != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -117,6 +118,67 @@ func TestHeaderAndTrailerMustAgree(t *testing.T) {
 	require.NoError(t, err)
 	_, err = e.End()
 	require.ErrorContains(t, err, "the header says")
+}
+
+// What the header says of the whole export is known before its first byte.
+func TestDigestOfTheWholeIsAnnounced(t *testing.T) {
+	t.Parallel()
+	content256, repr256 := field("sha-256", sum256(content)), field("sha-256", sum256("another"))
+	for name, tt := range map[string]struct {
+		headers []string
+		want    []byte
+	}{
+		"none":    {nil, nil},
+		"content": {[]string{"Content-Digest: " + content256}, sum256(content)},
+		"repr":    {[]string{"Content-Digest: " + content256, "Repr-Digest: " + repr256}, sum256("another")},
+		"sha-512": {[]string{"Repr-Digest: " + field("sha-512", sum512(content))}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, err := raw(t, ok(append(tt.headers, "Content-Length: "+strconv.Itoa(len(content)))...)+content, nil).Export(t.Context(), request())
+			require.NoError(t, err)
+			require.Equal(t, tt.want, e.SHA256)
+			require.NoError(t, e.Body.Close())
+		})
+	}
+}
+
+// TestDigestOfAPartThatIsNotTheLast: whoever goes on behind it never sees its digest
+// again. That of a part that was cut says nothing.
+func TestDigestOfAPartThatIsNotTheLast(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		total   string
+		of      string // what the digest is of
+		frame   func(string) string
+		refuted bool
+	}{
+		"right":               {"10000", content[1000:2000], lengthOf, false},
+		"wrong":               {"10000", content, lengthOf, true},
+		"wrong, total unsaid": {"*", content, lengthOf, true},
+		"wrong, in chunks":    {"10000", content, chunksOf, true},
+		"cut":                 {"10000", content[1000:2000], func(s string) string { return lengthOf(s)[:500] }, false},
+		"cut, in chunks":      {"10000", content[1000:2000], func(s string) string { return chunksOf(s)[:500] }, false},
+		"cut, undelimited":    {"10000", content[1000:2000], func(s string) string { return "\r\n" + s[:500] }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := raw(t, "HTTP/1.1 206 Partial Content\r\nETag: \"v1\"\r\nContent-Range: bytes 1000-1999/"+tt.total+
+				"\r\nContent-Digest: "+field("sha-256", sum256(tt.of))+"\r\n"+tt.frame(content[1000:2000]), nil)
+			e, err := p.Export(t.Context(), resumeAt(1000, `"v1"`))
+			require.NoError(t, err)
+			_, err = read(t, e)
+			require.Equal(t, tt.refuted, errors.Is(err, backup.ErrRefuted), "%v", err)
+			requireClass(t, backup.ClassRetryable, err)
+			require.NotErrorIs(t, err, io.EOF)
+		})
+	}
+}
+
+func lengthOf(s string) string { return "Content-Length: " + strconv.Itoa(len(s)) + "\r\n\r\n" + s }
+
+func chunksOf(s string) string {
+	return "Transfer-Encoding: chunked\r\n\r\n" + chunked(s) + "0\r\n\r\n"
 }
 
 // TestDigestsOfAPart: Content-Digest covers the part, Repr-Digest the whole.

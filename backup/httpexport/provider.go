@@ -132,6 +132,7 @@ func (p *Provider) openBody(c *call, resp *http.Response, offset, size int64) (*
 	}
 	return &backup.Export{
 		Body: b, Offset: offset, Size: size, Validator: validator, ContentType: contentType, End: b.end,
+		SHA256: digest.announced(),
 	}, nil
 }
 

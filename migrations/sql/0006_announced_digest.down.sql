@@ -1,0 +1,1 @@
+ALTER TABLE {{schema}}.backup_task DROP COLUMN announced_sha256;
