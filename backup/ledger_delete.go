@@ -87,10 +87,7 @@ func (l *Ledger) failRequested(ctx context.Context, w *StepWork, cause *ClassErr
 		if ch.b.requestedAge != nil {
 			since = *ch.b.requestedAge
 		}
-		out = p.decideStep(cause, ch.b.failures, since)
-		if cause.Class != ClassRetryAfter || out.Final {
-			ch.b.failures++
-		}
+		out = ch.failedStep(cause, p, since)
 		if ch.b.State == StateDone && out.Final {
 			return ch.endVerify(&Verification{Failure: cause.Failure()})
 		}
@@ -106,12 +103,14 @@ func (l *Ledger) failRequested(ctx context.Context, w *StepWork, cause *ClassErr
 	return out, err
 }
 
-// decideStep is decide for a step, which has no other bound than its attempts:
-// waits that the store asks for use none up for a day.
-func (p RetryPolicy) decideStep(cause *ClassError, failures int, since time.Duration) Outcome {
-	out := p.decide(cause, failures, 0)
-	waits := cause.Class == ClassRetryAfter && since < maxDelay
-	if !waits && failures+1 >= p.MaxAttempts {
+// failedStep counts the failure of a step, and decides what follows on it. A step has
+// no other bound than its attempts: waits that the store asks for use none up for a day.
+func (ch *change) failedStep(cause *ClassError, p RetryPolicy, since time.Duration) Outcome {
+	out := p.decide(cause, ch.b.failures, 0)
+	if cause.Class == ClassRetryAfter && since < maxDelay {
+		return out
+	}
+	if ch.b.failures++; ch.b.failures >= p.MaxAttempts {
 		out.Final = true
 	}
 	return out

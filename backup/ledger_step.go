@@ -199,11 +199,7 @@ func (l *Ledger) FailStep(ctx context.Context, w *StepWork, cause *ClassError, p
 		if err != nil {
 			return err
 		}
-		waits := cause.Class == ClassRetryAfter && since < maxDelay
-		out = p.decideStep(cause, ch.b.failures, since)
-		if !waits {
-			ch.b.failures++
-		}
+		out = ch.failedStep(cause, p, since)
 		ch.failure = cause.Failure()
 		if out.Final {
 			ch.b.State = StateFailed
