@@ -104,6 +104,10 @@ type Task struct {
 	age           *time.Duration // since the first failure, or since it last came further; nil before
 }
 
+// maxETA is the longest ETA. That of a large stream which has all but stopped would
+// overflow a time.Duration.
+const maxETA = 10 * 365 * 24 * time.Hour
+
 // ETA is how long the export will take at the present rate, or nil where that
 // can't be told: the source hasn't announced its size, or nothing comes in.
 func (t *Task) ETA() *time.Duration {
@@ -111,7 +115,7 @@ func (t *Task) ETA() *time.Duration {
 		return nil
 	}
 	rest := max(*t.AnnouncedSize-t.ReceivedBytes, 0)
-	eta := time.Duration(float64(rest) / float64(t.Rate) * float64(time.Second)).Round(time.Second)
+	eta := time.Duration(min(float64(rest)/float64(t.Rate), maxETA.Seconds()) * float64(time.Second)).Round(time.Second)
 	return &eta
 }
 

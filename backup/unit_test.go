@@ -71,3 +71,13 @@ func FuzzOneLine(f *testing.F) {
 		require.NotContains(t, got, "\x00")
 	})
 }
+
+// The rest of a large stream that has all but stopped takes longer than a Duration holds.
+func TestETAOfAStreamThatHasAllButStopped(t *testing.T) {
+	t.Parallel()
+	size := int64(1 << 40)
+	task := &Task{State: TaskRunning, AnnouncedSize: &size, Rate: 1}
+	require.Equal(t, maxETA, *task.ETA())
+	task.ReceivedBytes = size - 10
+	require.Equal(t, 10*time.Second, *task.ETA())
+}
