@@ -25,6 +25,7 @@ func (b *bundle) ended() string {
 
 func (b *bundle) claimDelete(id string) *backup.StepWork {
 	b.Helper()
+	b.due(id)
 	w, err := b.ledger.ClaimDelete(b.ctx, id, claim(b.job(id, "")))
 	require.NoError(b, err)
 	return w

@@ -88,8 +88,16 @@
 // a retryable one it is tried again, after a backoff that doubles from one second to five
 // minutes, less a random amount of up to a quarter. If the source or the store said how
 // long to wait (Retry-After), the task waits that long, and no attempt is used up.
-// [ProviderConfig.MaxAttempts] and RetryFor bound all of this. A worker that died or was
-// stopped is no failure. An attempt that resumed an earlier one and got further resets the
+// [ProviderConfig.MaxAttempts] and RetryFor bound all of this. The wait is in the task's
+// row, and holds whatever becomes of the River job: one that somebody retries in River UI
+// before that time is put off again, and says until when.
+//
+// A worker that died or was stopped is no failure. But when three workers in a row have
+// died without storing a byte more of the export, it may be what kills them: the task then
+// waits before each further attempt, at first for a minute, then twice as long each time,
+// up to an hour; and when twenty have died in a row, it has failed for good.
+//
+// An attempt that resumed an earlier one and got further resets the
 // count: a transfer that breaks off a hundred times but advances each time will finish,
 // while one that always starts over may never do so. [Task.Attempts] records what each
 // attempt did.

@@ -141,8 +141,17 @@ func (b *bundle) taskArgs(id, provider string) backup.TaskArgs {
 	return backup.TaskArgs{}
 }
 
+// due makes the next attempt at each task of a backup, and at its step, due, as time
+// would.
+func (b *bundle) due(id string) {
+	b.Helper()
+	b.exec("UPDATE {backup_task} SET next_attempt_at = now() WHERE backup_id = $1 AND next_attempt_at IS NOT NULL", id)
+	b.exec("UPDATE {backup} SET next_attempt_at = now() WHERE id = $1 AND next_attempt_at IS NOT NULL", id)
+}
+
 func (b *bundle) claim(id, provider string) *backup.TaskWork {
 	b.Helper()
+	b.due(id)
 	w, err := b.ledger.ClaimTask(b.ctx, b.taskArgs(id, provider), claim(b.job(id, provider)))
 	require.NoError(b, err)
 	return w

@@ -58,6 +58,7 @@ func queueStepClaims(c *Client, batch *pgx.Batch, calls []*stepClaim) {
 		l AS (SELECT b.id FROM {{schema}}.backup b WHERE b.id IN (SELECT i.id FROM i) FOR NO KEY UPDATE OF b SKIP LOCKED)
 		UPDATE {{schema}}.backup b SET `+leaseStepSet+` FROM i, l
 		WHERE b.id = i.id AND l.id = i.id AND b.river_job_id = i.job AND b.state = i.state AND (b.lease_until IS NULL OR b.lease_until < now())
+			AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
 			AND (i.state <> 'sealing' OR (SELECT coalesce(sum(t.stored_parts), 0) FROM {{schema}}.backup_task t WHERE t.backup_id = b.id) <= @parts)
 		RETURNING `+backupColumns+`, i.n`),
 		named{"parts": maxSealParts, "ids": ids, "jobs": jobs, "states": states, "tokens": tokens, "ds": ds, "workers": workers},

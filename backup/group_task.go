@@ -71,6 +71,7 @@ func queueClaims(c *Client, batch *pgx.Batch, calls []*taskClaim) {
 		`+fmt.Sprintf(lockRunning, "")+`,
 		t AS (UPDATE {{schema}}.backup_task t SET `+leaseTaskSet+`, rate = 0 FROM i, l
 			WHERE `+ofLocked+` AND t.provider = i.provider AND t.river_job_id = i.job AND t.state = 'pending' AND t.lease_token IS NULL AND t.stored_parts = 0
+				AND (t.next_attempt_at IS NULL OR t.next_attempt_at <= now())
 			RETURNING t.*, i.n),
 		`+announce+`
 		SELECT `+backupColumns+`, `+taskColumns+`, t.n FROM t JOIN l b ON b.id = t.backup_id`),

@@ -53,6 +53,17 @@ func (e *LeasedError) Error() string {
 	return fmt.Sprintf("another worker holds the lease for %s more", e.Remaining.Round(time.Second))
 }
 
+// EarlyError means that the next attempt isn't due yet: the source or the store has
+// asked to be left alone, the last attempt failed, or workers died one after another.
+type EarlyError struct {
+	At        time.Time     // when it is due, by the clock of the database
+	Remaining time.Duration // until then
+}
+
+func (e *EarlyError) Error() string {
+	return fmt.Sprintf("the next attempt is due at %s, in %s", e.At.UTC().Format(time.RFC3339), e.Remaining.Round(time.Second))
+}
+
 // Beat is what a worker last knows of a lease.
 type Beat struct {
 	Lease

@@ -35,7 +35,8 @@ func (w *TaskWork) Content() *blob.Content {
 }
 
 // ClaimTask claims a task: a pending one becomes running; one that is running
-// or committing and whose lease has ended goes on where it was.
+// or committing and whose lease has ended goes on where it was. One whose next attempt
+// isn't due yet is an *EarlyError.
 func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *TaskWork, err error) {
 	token, err := newToken()
 	if err != nil {
@@ -45,6 +46,7 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 		return w, err
 	}
 	var waits string
+	failed := false
 	err = l.c.inChange(ctx, a.BackupID, func(ch *change) error {
 		waits = ""
 		t, err := ch.task(ctx, a.TaskID)
@@ -55,6 +57,9 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 			return err
 		}
 		if err := idle(ch.b, t, p.JobID); err != nil {
+			return err
+		}
+		if failed, err = ch.early(ctx, t); err != nil || failed {
 			return err
 		}
 		if waits, err = ch.takeSlot(ctx, t); err != nil || waits != "" {
@@ -74,6 +79,8 @@ func (l *Ledger) ClaimTask(ctx context.Context, a TaskArgs, p ClaimParams) (w *T
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, &IdleError{Reason: "the backup is gone"}
+	case err == nil && failed:
+		return nil, &IdleError{Reason: "the task is failed"}
 	case err == nil && waits != "":
 		return nil, &WaitError{Reason: waits}
 	}

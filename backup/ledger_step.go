@@ -80,6 +80,11 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		if b.riverJobID == nil || *b.riverJobID != p.JobID {
 			return &IdleError{Reason: "another River job is responsible for backup " + id}
 		}
+		if b.NextAttemptAt != nil {
+			if err := early(ctx, tx, *b.NextAttemptAt); err != nil {
+				return err
+			}
+		}
 		if err := l.leaseStep(ctx, tx, id, state, token, p); err != nil {
 			return err
 		}

@@ -168,7 +168,8 @@ type ProviderConfig struct {
 
 	// MaxAttempts is how often a task is attempted before it fails for good,
 	// between 1 and 100. Attempts that ended because their worker died or was
-	// stopped don't count, and the count begins again when an attempt that was
+	// stopped don't count (only twenty deaths in a row at the same byte end a task, too),
+	// and the count begins again when an attempt that was
 	// resumed came further than all before: a long export may break off more
 	// often. Defaults to 10.
 	MaxAttempts int

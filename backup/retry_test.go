@@ -122,6 +122,7 @@ func TestRetryPlanningAndSealing(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, out.Final)
 	require.NotNil(t, b.get(id).NextAttemptAt)
+	b.due(id)
 	w, err = b.ledger.ClaimPlan(b.ctx, id, claim(b.job(id, "")))
 	require.NoError(t, err)
 	out, err = b.ledger.FailStep(b.ctx, w, backup.Classify(errTest), policy)

@@ -19,6 +19,7 @@ func TestThrottledSealUsesAttemptsUp(t *testing.T) {
 	b.finish(id, "db")
 	policy := backup.RetryPolicy{MaxAttempts: 10} // jobs.Config.StepAttempts
 	for i := range 10 {
+		b.due(id)
 		w, err := b.ledger.ClaimSeal(b.ctx, id, claim(b.job(id, "")))
 		require.NoError(t, err)
 		out, err := b.ledger.FailStep(b.ctx, w, backup.Classify(backup.RetryAfter(errTest, time.Second, "")), policy)

@@ -17,6 +17,7 @@ func (b *bundle) planFor(user, provider string) (id string) {
 // waits claims a task and requires that there is no room for it.
 func (b *bundle) waits(id, provider string) {
 	b.Helper()
+	b.due(id)
 	_, err := b.ledger.ClaimTask(b.ctx, b.taskArgs(id, provider), claim(b.job(id, provider)))
 	var wait *backup.WaitError
 	require.ErrorAs(b, err, &wait)

@@ -80,7 +80,14 @@ func (ch *change) takeBack(ctx context.Context, lease Lease, worker string) (boo
 		if err := ch.keepSlot(ctx, t); err != nil {
 			return false, err
 		}
-		if err := ch.postponeTask(ctx, t, AttemptLost, nil, 0); err != nil {
+		n := t.lostInARow()
+		if n >= maxLost {
+			return true, ch.failLost(ctx, t, n)
+		}
+		if err := ch.postponeTask(ctx, t, AttemptLost, nil, lostWait(n)); err != nil {
+			return false, err
+		}
+		if t, err = ch.task(ctx, t.ID); err != nil { // with the time of its next attempt
 			return false, err
 		}
 		return true, ch.insertTaskJobs(ctx, []*Task{t})

@@ -104,9 +104,10 @@ func (b base[T]) Timeout(job *river.Job[T]) time.Duration {
 }
 
 // unclaimed maps an error of a claim to what River is told.
-func (w *Workers) unclaimed(err error) error {
+func (w *Workers) unclaimed(ctx context.Context, err error) error {
 	var idle *backup.IdleError
 	var leased *backup.LeasedError
+	var early *backup.EarlyError
 	switch {
 	case errors.As(err, &idle) && idle.Done:
 		return nil
@@ -114,6 +115,11 @@ func (w *Workers) unclaimed(err error) error {
 		return river.JobCancel(idle)
 	case errors.As(err, &leased):
 		return river.JobSnooze(leased.Remaining + time.Second)
+	case errors.As(err, &early):
+		if err := river.RecordOutput(ctx, waitOutput{Waits: early.Error()}); err != nil {
+			return err
+		}
+		return river.JobSnooze(early.Remaining)
 	default:
 		return err
 	}

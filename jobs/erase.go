@@ -71,7 +71,7 @@ func (e *eraseWorker) Work(ctx context.Context, job *river.Job[backup.EraseArgs]
 	}
 	work, err := e.w.ledger.BeginErasure(ctx, job.Args.ErasureID, job.ID)
 	if err != nil {
-		return e.w.unclaimed(err)
+		return e.w.unclaimed(ctx, err)
 	}
 	e.w.passed("erase claim")
 	run := &erasureRun{w: e.w, work: work, until: now().Add(eraseFor)}

@@ -104,7 +104,7 @@ func (w *Workers) step(
 	defer cancel()
 	work, err := claim(cctx, backupID, w.claim(jobID))
 	if err != nil {
-		return w.unclaimed(err)
+		return w.unclaimed(ctx, err)
 	}
 	leased, held := w.heart.hold(ctx, work.Lease, claimedAt)
 	defer w.heart.drop(held)

@@ -59,7 +59,7 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 		return river.RecordOutput(ctx, waitOutput{Waits: waits.Reason})
 	}
 	if err != nil {
-		return t.w.unclaimed(err)
+		return t.w.unclaimed(ctx, err)
 	}
 	defer t.w.admit(ctx)
 	leased, held := t.w.heart.hold(ctx, work.Lease, claimedAt)
