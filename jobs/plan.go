@@ -121,7 +121,7 @@ func (w *Workers) step(
 		return fmt.Errorf("handed over: %w", err)
 	}
 	cause := backup.Classify(err)
-	bctx, stop := w.bounded(leased)
+	bctx, stop := detached(leased) // a process that stops now still says how it ended
 	defer stop()
 	out, err := w.ledger.FailStep(bctx, work, cause, w.stepPolicy())
 	if errors.Is(err, backup.ErrLeaseLost) {

@@ -95,7 +95,7 @@ func (t *taskWorker) fail(ctx context.Context, last backup.Beat, err error, retr
 		record = t.w.ledger.LoseTask // whatever is stored isn't to be gone on from
 	}
 	policy := backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}
-	bctx, cancel := t.w.bounded(ctx)
+	bctx, cancel := detached(ctx) // a process that stops now still says how it ended
 	defer cancel()
 	out, rerr := record(bctx, last, cause, policy)
 	if errors.Is(rerr, backup.ErrLeaseLost) {
