@@ -28,6 +28,10 @@ type attempt struct {
 	size      int64     // of the export, as announced; or -1
 	announced time.Time // when the last event of stored parts was written
 	shown     time.Time // when progress was last written to the River job
+
+	stored  int64        // of the export, as it was counted
+	outcome string       // one of the Outcome constants, or the class of a failure
+	class   backup.Class // of a failure
 }
 
 // export streams the export into staged parts, proves its end, and passes the
@@ -181,6 +185,9 @@ func (a *attempt) stage(ctx context.Context, ex *backup.Export, checkpoint *blob
 	if of := a.work.Backup.MaxSize; of > 0 && (limit == 0 || of < limit) {
 		limit = of
 	}
+	if checkpoint != nil {
+		a.stored = checkpoint.Offset
+	}
 	content, err := blob.Stage(ctx, a.w.store, a.work.Task.ObjectKey, ex.Body, &blob.UploadOptions{
 		UploadID: a.work.UploadID, Token: a.work.Token,
 		PartSize: cfg.PartSize, Concurrency: cfg.Concurrency, Buffers: a.w.buffers,
@@ -194,6 +201,9 @@ func (a *attempt) stage(ctx context.Context, ex *backup.Export, checkpoint *blob
 			what = "backup"
 		}
 		return nil, backup.TooLarge(what, over.Limit, a.size, over.Received)
+	}
+	if err == nil {
+		a.count(content.Size)
 	}
 	return content, classifyStage(err)
 }
@@ -212,6 +222,7 @@ func (a *attempt) journal(ctx context.Context, c *blob.Checkpoint) error {
 	if err := a.w.ledger.JournalTask(ctx, a.work, c, announce); err != nil {
 		return inLedger(err)
 	}
+	a.count(c.Offset)
 	if at.Sub(a.shown) >= showEvery {
 		a.shown = at
 		a.show(ctx, c)

@@ -158,13 +158,19 @@ func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
 }
 
+// leaseLost reports whether an attempt ended because its lease did.
+func leaseLost(leased context.Context, err error) bool {
+	return errors.Is(err, backup.ErrLeaseLost) || errors.Is(context.Cause(leased), backup.ErrLeaseLost)
+}
+
 // interrupted handles the end of an attempt that didn't fail by itself: the
 // lease is lost, the job was canceled in River, or the process stops. It
 // returns false for any other error. release gives the lease back.
 func (w *Workers) interrupted(
 	ctx, leased context.Context, err error, backupID string, jobID int64, release func(context.Context) error,
 ) (bool, error) {
-	if errors.Is(err, backup.ErrLeaseLost) || errors.Is(context.Cause(leased), backup.ErrLeaseLost) {
+	if leaseLost(leased, err) {
+		w.stats.leaseLost()
 		// The job's row may be another worker's by now. Of all that can be told to
 		// River a snooze does it the least harm.
 		return true, river.JobSnooze(w.cfg.LeaseDuration)

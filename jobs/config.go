@@ -146,6 +146,7 @@ type Workers struct {
 	store    blob.Store
 	heart    *heart
 	buffers  *blob.Buffers
+	stats    *stats
 	running  running
 	identity identity
 	room     *room         // for Config.MaxTasks; nil: no limit
@@ -180,6 +181,7 @@ func New(client *backup.Client, cfg *Config) (*Workers, error) {
 	w.heart = newHeart(w.ledger, w.cfg.Heartbeat, w.cfg.LeaseDuration, w.cfg.Logger)
 	w.identity.set(w.cfg.WorkerID)
 	w.buffers = blob.NewBuffers(w.cfg.BufferBudget)
+	w.stats = newStats(client.ProviderNames())
 	if w.cfg.MaxTasks > 0 {
 		w.room = &room{free: w.cfg.MaxTasks}
 	}

@@ -125,10 +125,12 @@ func (w *Workers) step(
 	defer stop()
 	out, err := w.ledger.FailStep(bctx, work, cause, w.stepPolicy())
 	if errors.Is(err, backup.ErrLeaseLost) {
+		w.stats.leaseLost()
 		return river.JobSnooze(w.cfg.LeaseDuration)
 	}
 	if err != nil {
 		return fmt.Errorf("record failure: %w", err)
 	}
+	w.reportStep(ctx, work, claimedAt, cause.Class, out.Final)
 	return failed(ctx, cause, out, retry)
 }

@@ -57,6 +57,7 @@ func (s *sealWorker) seal(stop, ctx context.Context, work *backup.StepWork) erro
 	for _, t := range work.Backup.Tasks {
 		out.Bytes += t.Size
 	}
+	s.w.cfg.Logger.InfoContext(ctx, "backup done", "backup", work.BackupID, "objects", out.Objects, "bytes", out.Bytes)
 	return river.RecordOutput(ctx, out)
 }
 

@@ -65,14 +65,20 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	leased, held := t.w.heart.hold(ctx, work.Lease, claimedAt)
 	defer t.w.heart.drop(held)
 
-	a := &attempt{w: t.w, provider: t.provider, work: work, held: held, jobID: job.ID}
+	a := &attempt{w: t.w, provider: t.provider, work: work, held: held, jobID: job.ID, outcome: OutcomeHandedOver}
+	t.w.stats.began(t.provider.Name)
+	defer func() { a.report(ctx, claimedAt) }()
 	var out *taskOutput
 	err = t.w.guarded(ctx, func() (err error) {
 		out, err = a.run(leased)
 		return err
 	})
 	if err == nil {
+		a.outcome = OutcomeDone
 		return river.RecordOutput(ctx, out)
+	}
+	if leaseLost(leased, err) {
+		a.outcome = OutcomeLeaseLost
 	}
 	t.w.withdraw(ctx, leased, err, work.BackupID, work.Task.ObjectKey)
 	if ok, err := t.w.interrupted(ctx, leased, err, work.BackupID, job.ID, func(ctx context.Context) error {
@@ -84,11 +90,11 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 		t.w.release(ctx, work.BackupID, func(ctx context.Context) error { return t.w.ledger.ReleaseTask(ctx, held.last()) })
 		return fmt.Errorf("handed over: %w", err)
 	}
-	return t.fail(leased, held.last(), err, job.Args.retryAt)
+	return t.fail(leased, a, err, job.Args.retryAt)
 }
 
 // fail records an attempt that failed.
-func (t *taskWorker) fail(ctx context.Context, last backup.Beat, err error, retry retryAt) error {
+func (t *taskWorker) fail(ctx context.Context, a *attempt, err error, retry retryAt) error {
 	cause := backup.Classify(err)
 	record := t.w.ledger.FailTask
 	if errors.Is(err, errContentLost) || errors.Is(err, errNotProven) || errors.Is(err, backup.ErrRefuted) {
@@ -97,13 +103,16 @@ func (t *taskWorker) fail(ctx context.Context, last backup.Beat, err error, retr
 	policy := backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}
 	bctx, cancel := detached(ctx) // a process that stops now still says how it ended
 	defer cancel()
-	out, rerr := record(bctx, last, cause, policy)
+	out, rerr := record(bctx, a.held.last(), cause, policy)
 	if errors.Is(rerr, backup.ErrLeaseLost) {
+		a.outcome = OutcomeLeaseLost
+		t.w.stats.leaseLost()
 		return river.JobSnooze(t.w.cfg.LeaseDuration)
 	}
 	if rerr != nil {
 		return fmt.Errorf("record failure: %w", rerr)
 	}
+	a.failed(cause.Class, out.Final)
 	return failed(ctx, cause, out, retry)
 }
 
