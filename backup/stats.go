@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -12,6 +13,7 @@ type Stats struct {
 	Backups     map[State]int64     // has every state
 	Tasks       map[TaskState]int64 // has every state
 	StoredBytes int64               // of all objects of done tasks
+	OldestOpen  time.Duration       // age of the oldest backup that has not ended and isn't being deleted; 0 if there is none
 	Jobs        []JobCount          // ordered by queue and state
 
 	Schedules       map[ScheduleState]int64 // has every state
@@ -67,6 +69,8 @@ func (c *Client) Stats(ctx context.Context) (*Stats, error) {
 		case "task":
 			s.Tasks[TaskState(state)] = count
 			s.StoredBytes += size
+		case "oldest":
+			s.OldestOpen = time.Duration(size) * time.Millisecond
 		case "schedule":
 			s.Schedules[ScheduleState(state)] = count
 			s.PausedSchedules += size
@@ -83,6 +87,9 @@ func (c *Client) Stats(ctx context.Context) (*Stats, error) {
 
 const statsQuery = `
 	SELECT 'backup', state, '' AS queue, count(*), 0::bigint FROM {{schema}}.backup GROUP BY state
+	UNION ALL
+	SELECT 'oldest', '', '', 0, coalesce(extract(epoch FROM coalesce(@now, now()) - min(created_at)) * 1000, 0)::bigint
+		FROM {{schema}}.backup WHERE state IN ('pending', 'running', 'sealing')
 	UNION ALL
 	SELECT 'task', state, '', count(*), coalesce(sum(size) FILTER (WHERE state = 'done'), 0)::bigint FROM {{schema}}.backup_task GROUP BY state
 	UNION ALL

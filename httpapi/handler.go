@@ -37,7 +37,10 @@ func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	}
 	serveManifestSchema(mux)
 	h := newHealth(client, o.Logger)
-	m := newMetrics(client, &a.lasting, o.Logger)
+	m, err := newMetrics(client, &a.lasting, &o)
+	if err != nil {
+		return nil, err
+	}
 	mux.Handle("GET "+healthPath, noted("health", http.HandlerFunc(h.alive)))
 	mux.Handle("GET "+readyPath, noted("ready", http.HandlerFunc(h.ready)))
 	mux.Handle("GET "+freshnessPath, noted("freshness", newFreshness(client, a.guard, o.Logger)))

@@ -3,8 +3,10 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -25,7 +27,7 @@ type metrics struct {
 	streams  *prometheus.CounterVec // requests whose answers last
 }
 
-func newMetrics(client *backup.Client, open *lasting, log *slog.Logger) *metrics {
+func newMetrics(client *backup.Client, open *lasting, o *Options) (*metrics, error) {
 	m := &metrics{registry: prometheus.NewRegistry(), requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "sitebackup_http_request_duration_seconds", Help: "Time from a request to the end of its answer, without event streams, long polls that wait, and downloads.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
@@ -33,9 +35,25 @@ func newMetrics(client *backup.Client, open *lasting, log *slog.Logger) *metrics
 		Name: "sitebackup_http_streams_total", Help: "Event streams, long polls that waited, and downloads that have ended.",
 	}, []string{"operation", "status"})}
 	m.registry.MustRegister(open.gauges()...)
-	m.registry.MustRegister(m.requests, m.streams, newStatsCollector(client, log),
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return m
+	m.registry.MustRegister(m.requests, m.streams, newStatsCollector(client, o.Logger))
+	return m, registerProcess(m.registry, o)
+}
+
+// registerProcess adds what tells of a process, whatever it serves.
+func registerProcess(registry *prometheus.Registry, o *Options) error {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sitebackup_build_info", Help: "Always 1: the labels are the release, and the Go that built it.",
+		ConstLabels: prometheus.Labels{"version": o.Version, "goversion": runtime.Version()},
+	})
+	info.Set(1)
+	for _, c := range append([]prometheus.Collector{
+		info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}, o.Collectors...) {
+		if err := registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return nil
 }
 
 // observe counts a request that was answered.
@@ -50,9 +68,7 @@ func (m *metrics) observe(n *note, status int, took time.Duration) {
 // handler serves them to callers with the scope read who may see all tenants: the
 // counts are over all.
 func (m *metrics) handler(g *guard, log *slog.Logger) http.Handler {
-	serve := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError,
-	})
+	serve := serveMetrics(m.registry, log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, problem := g.admit(r, ScopeRead)
 		if problem == nil && !caller.unlimited() {
@@ -63,6 +79,12 @@ func (m *metrics) handler(g *guard, log *slog.Logger) http.Handler {
 			return
 		}
 		serve.ServeHTTP(w, r)
+	})
+}
+
+func serveMetrics(registry *prometheus.Registry, log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError,
 	})
 }
 
@@ -92,6 +114,7 @@ type statsCollector struct {
 
 type statsDescs struct {
 	up, age, backups, tasks, bytes, jobs *prometheus.Desc
+	oldest                               *prometheus.Desc
 	schedules, overdue, success          *prometheus.Desc
 }
 
@@ -109,6 +132,7 @@ func newStatsCollector(client *backup.Client, log *slog.Logger) *statsCollector 
 		backups: desc("backups", "Backups by state.", "state"),
 		tasks:   desc("tasks", "Tasks by state.", "state"),
 		bytes:   desc("stored_bytes", "Bytes of all objects of done tasks."),
+		oldest:  desc("oldest_open_backup_age_seconds", "Age of the oldest backup that has not ended; 0 if there is none."),
 		jobs:    desc("river_jobs", "River jobs that have not ended, by queue and state.", "queue", "state"),
 
 		schedules: plain("schedules", "Schedules by state: fresh, stale (its newest good backup is too old), alerting (that is known), unwatched (it has no maxAge); and paused, which are in the others, too.", "state"),
@@ -122,7 +146,7 @@ func newStatsCollector(client *backup.Client, log *slog.Logger) *statsCollector 
 // Describe names the metrics.
 func (c *statsCollector) Describe(to chan<- *prometheus.Desc) {
 	d := &c.descs
-	for _, d := range []*prometheus.Desc{d.up, d.age, d.backups, d.tasks, d.bytes, d.jobs, d.schedules, d.overdue, d.success} {
+	for _, d := range []*prometheus.Desc{d.up, d.age, d.backups, d.tasks, d.bytes, d.oldest, d.jobs, d.schedules, d.overdue, d.success} {
 		to <- d
 	}
 }
@@ -150,6 +174,7 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(c.descs.age, now().Sub(at).Seconds())
 	gauge(c.descs.bytes, float64(last.StoredBytes))
+	gauge(c.descs.oldest, last.OldestOpen.Seconds())
 	for state, n := range last.Backups {
 		gauge(c.descs.backups, float64(n), string(state))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"regexp"
+	"runtime"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -39,11 +40,12 @@ func TestMetrics(t *testing.T) {
 		`sitebackup_http_request_duration_seconds_count{operation="openapi",status="200"} 1`,
 		`sitebackup_http_request_duration_seconds_count{operation="/ui/",status="404"} 1`,
 		`sitebackup_backups{state="pending"} 1`, `sitebackup_backups{state="done"} 0`, `sitebackup_tasks{state="running"} 0`,
-		`sitebackup_stored_bytes 0`, `sitebackup_stats_up 1`,
+		`sitebackup_stored_bytes 0`, `sitebackup_build_info{goversion="` + runtime.Version() + `",version="1.2.3"} 1`, `sitebackup_stats_up 1`,
 		`sitebackup_river_jobs{queue="backup",state="available"} 1`, `sitebackup_river_jobs{queue="backup_task_db",state="retryable"} 1`,
 	} {
 		require.Contains(t, text, line+"\n")
 	}
+	require.Regexp(t, `\nsitebackup_oldest_open_backup_age_seconds \d+\.\d+\n`, text)
 	require.Contains(t, text, "go_goroutines ")
 	require.Contains(t, text, "process_open_fds ")
 	require.NotRegexp(t, regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-`), text, "an id is no label")

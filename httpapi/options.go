@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sitebackup/sitebackup/backup"
 )
 
@@ -49,7 +51,8 @@ type Options struct {
 	// nothing, for so long. Defaults to 60 seconds.
 	StallTimeout time.Duration
 
-	// Version is the version that the OpenAPI description names; NewHandler only.
+	// Version is the version that the OpenAPI description and the metrics name;
+	// NewHandler and NewProbes only.
 	// Defaults to "0.0.0".
 	Version string
 
@@ -59,6 +62,10 @@ type Options struct {
 	// to that address (DNS rebinding), but can't make a browser send another name
 	// than this one. Defaults to any.
 	Hosts []string
+
+	// Collectors are further metrics for /metrics, such as those of the process's
+	// workers; NewHandler and NewProbes only. Their labels must have no ids.
+	Collectors []prometheus.Collector
 
 	// Handlers are further handlers by the pattern of http.ServeMux, such as
 	// "/riverui/", behind the same request ids, access log and recovery; NewHandler

@@ -36,7 +36,7 @@ func (s *serveCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if err != nil {
 		return startError(ctx, err)
 	}
-	log.InfoContext(ctx, "ready", "url", a.URL, "workers", !s.NoWorkers)
+	log.InfoContext(ctx, "ready", "url", a.URL, "workers", !s.NoWorkers, "probes", a.Probes)
 	err = a.Wait(ctx)
 	log.InfoContext(ctx, "stopping")
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), app.StopPatience)

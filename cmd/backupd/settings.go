@@ -26,6 +26,7 @@ type databaseFlags struct {
 type listenFlags struct {
 	Listen         string `env:"BACKUPD_LISTEN" placeholder:"HOST:PORT" help:"Address of the API (server.listen). Defaults to localhost:3000."`
 	InsecureListen bool   `env:"BACKUPD_INSECURE_LISTEN" help:"Allow an address that other machines can reach, although callers aren't authenticated (server.insecureListen)."`
+	ProbeListen    string `env:"BACKUPD_PROBE_LISTEN" name:"probe-listen" placeholder:"HOST:PORT" help:"With --no-api: address of /healthz, /readyz and /metrics, which answer whoever asks (probes.listen). Off by default."`
 	BaseURL        string `env:"BACKUPD_BASE_URL" name:"base-url" placeholder:"URL" help:"The URL under which people reach the API (server.baseURL)."`
 }
 
@@ -51,6 +52,7 @@ func (f listenFlags) overrides() []config.Override {
 	return given(
 		config.Override{Path: "server.listen", Flag: "--listen", Value: f.Listen},
 		config.Override{Path: "server.insecureListen", Flag: "--insecure-listen", Value: insecure},
+		config.Override{Path: "probes.listen", Flag: "--probe-listen", Value: f.ProbeListen},
 		config.Override{Path: "server.baseURL", Flag: "--base-url", Value: f.BaseURL},
 	)
 }

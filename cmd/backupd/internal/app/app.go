@@ -16,6 +16,7 @@ import (
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+	"github.com/sitebackup/sitebackup/jobs"
 	"github.com/sitebackup/sitebackup/migrations"
 )
 
@@ -24,14 +25,16 @@ type App struct {
 	Client *backup.Client
 	Store  blob.Store // nil without workers
 	URL    string     // where the API is; "" without one
+	Probes string     // the address of the probes; "" without any
 
 	file     *config.File
 	opts     Options
 	pool     *pgxpool.Pool         // of the API, the dashboard and the workers' ledger
 	river    *river.Client[pgx.Tx] // nil without workers
 	riverDB  *pgxpool.Pool         // River's own
+	workers  *jobs.Workers         // nil without workers
 	leaveID  func()                // gives the stable worker id back
-	listener net.Listener          // nil without API
+	listener net.Listener          // of the API or, without one, the probes; may be nil
 	server   *http.Server
 	served   sync.WaitGroup
 	failed   chan error
@@ -56,7 +59,7 @@ func Start(ctx context.Context, f *config.File, opts Options) (*App, error) {
 
 func (a *App) listen(ctx context.Context) (err error) {
 	if !a.opts.API {
-		return nil
+		return a.listenForProbes(ctx)
 	}
 	if a.listener = a.opts.Listener; a.listener == nil {
 		if a.listener, err = Listen(ctx, a.file); err != nil {

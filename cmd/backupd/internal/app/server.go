@@ -20,7 +20,7 @@ const uiPath = "/riverui"
 
 func (a *App) serve(ctx context.Context) error {
 	if !a.opts.API {
-		return nil
+		return a.serveProbes()
 	}
 	ui, err := a.dashboard(ctx)
 	if err != nil {
@@ -33,8 +33,8 @@ func (a *App) serve(ctx context.Context) error {
 	opts := &httpapi.Options{
 		Watcher: watcher,
 		Logger:  a.opts.Log, Version: a.opts.Version, Hosts: allowedHosts(a.listener, a.file),
-		Handlers: map[string]http.Handler{uiPath + "/": ui},
-		Streams:  httpapi.Streams{Max: a.file.API.Streams.Max, MaxPerCaller: a.file.API.Streams.MaxPerCaller},
+		Handlers: map[string]http.Handler{uiPath + "/": ui}, Collectors: a.collectors(),
+		Streams: httpapi.Streams{Max: a.file.API.Streams.Max, MaxPerCaller: a.file.API.Streams.MaxPerCaller},
 	}
 	if err := a.askCallers(ctx, opts); err != nil {
 		return err
@@ -43,6 +43,15 @@ func (a *App) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.makeServer(handler)
+	// Only when nobody new is let in: the clients of event streams come again at
+	// once, and are to find another server.
+	a.server.RegisterOnShutdown(stopWatching)
+	a.startServer()
+	return nil
+}
+
+func (a *App) makeServer(handler http.Handler) {
 	a.server = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -52,15 +61,14 @@ func (a *App) serve(ctx context.Context) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(a.opts.Log.Handler(), slog.LevelWarn),
 	}
-	// Only when nobody new is let in: the clients of event streams come again at
-	// once, and are to find another server.
-	a.server.RegisterOnShutdown(stopWatching)
+}
+
+func (a *App) startServer() {
 	a.served.Go(func() {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("serve HTTP: %w", err)
 		}
 	})
-	return nil
 }
 
 // watch tells the API's clients of events until the server stops.

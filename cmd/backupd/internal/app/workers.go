@@ -19,6 +19,7 @@ func (a *App) startWorkers(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("workers: %w", err)
 	}
+	a.workers = workers
 	cfg := &river.Config{Logger: a.opts.Log}
 	if err := workers.Configure(cfg); err != nil {
 		return err

@@ -45,6 +45,9 @@ func (f *File) checkServer(add adder) {
 	if _, _, err := net.SplitHostPort(f.Server.Listen); err != nil {
 		add("server.listen", "must be an address such as localhost:3000, not %q", f.Server.Listen)
 	}
+	if _, _, err := net.SplitHostPort(f.Probes.Listen); f.Probes.Listen != "" && err != nil {
+		add("probes.listen", "must be an address such as :9090, not %q", f.Probes.Listen)
+	}
 	if u, err := url.Parse(f.Server.BaseURL); f.Server.BaseURL != "" && (err != nil || !isWeb(u)) {
 		add("server.baseURL", "must be a URL such as https://backup.example.com")
 	}

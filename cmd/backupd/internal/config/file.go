@@ -7,6 +7,7 @@ import "github.com/sitebackup/sitebackup/backup/retention"
 type File struct {
 	Database    Database    `yaml:"database,omitempty"`
 	Server      Server      `yaml:"server,omitempty"`
+	Probes      Probes      `yaml:"probes,omitempty"`
 	API         API         `yaml:"api,omitempty"`
 	Log         Log         `yaml:"log,omitempty"`
 	Destination Destination `yaml:"destination,omitempty"`
@@ -46,6 +47,12 @@ type Server struct {
 	InsecureListen bool   `yaml:"insecureListen,omitempty"`
 	// BaseURL is where people reach the API.
 	BaseURL string `yaml:"baseURL,omitempty"`
+}
+
+// Probes say where a process that serves no API answers probes and scrapes.
+type Probes struct {
+	// Listen is the address of /healthz, /readyz and /metrics. Off by default.
+	Listen string `yaml:"listen,omitempty"`
 }
 
 // API says who may use the HTTP API. Without tokens nobody is asked, and the
