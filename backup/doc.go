@@ -109,8 +109,8 @@
 // across all processes: they are counted when a task is claimed, and a task that finds no
 // room waits, without a River job, until the end of another one makes room. Users with
 // fewer open backups go first: the priority of a River job falls with the number of its
-// user's older open backups (0; 1 to 3; 4 to 15; more), so a single backup never waits
-// behind another user's thousand. Within a priority it is first come, first served; a
+// user's older open backups (0; 1 to 3; 4 to 15; more), and rises again within a minute
+// when those have ended, so a single backup never waits behind another user's thousand. Within a priority it is first come, first served; a
 // task that is retried goes to the back of the queue.
 //
 // Sizes are limited per export ([ProviderConfig.MaxSize]) and per backup

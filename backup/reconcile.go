@@ -82,9 +82,33 @@ func (l *Ledger) Reconcile(ctx context.Context, limit int) (Reconciled, error) {
 	if err := l.sweepSlots(ctx); err != nil && !isSQLState(err, pgerrcode.LockNotAvailable) {
 		return done, err
 	}
+	if err := l.rankJobs(ctx, limit); err != nil {
+		return done, err
+	}
 	done.Admitted, err = l.admitWaiting(ctx, limit)
 	return done, err
 }
+
+// rankJobs raises the priority of up to limit River jobs that wait, of backups whose
+// user's older backups have ended since the jobs were inserted.
+func (l *Ledger) rankJobs(ctx context.Context, limit int) error {
+	if _, err := l.c.cfg.Pool.Exec(ctx, l.c.sql(rerankJobs), named{"limit": limit}); err != nil {
+		return fmt.Errorf("rank River jobs: %w", err)
+	}
+	return nil
+}
+
+// rerankJobs ranks as rankOf does.
+const rerankJobs = `WITH
+	n AS (SELECT b.id, b.state, b.river_job_id, CASE WHEN older = 0 THEN 1 WHEN older < 4 THEN 2 WHEN older < 16 THEN 3 ELSE 4 END AS rank
+		FROM (SELECT id, state, river_job_id, row_number() OVER (PARTITION BY user_id ORDER BY id) - 1 AS older
+			FROM {{schema}}.backup WHERE state IN ('pending', 'running', 'sealing')) b),
+	r AS (SELECT river_job_id, rank FROM n WHERE state = 'pending'
+		UNION ALL SELECT t.river_job_id, n.rank FROM n JOIN {{schema}}.backup_task t ON t.backup_id = n.id
+			WHERE n.state = 'running' AND t.state IN ('pending', 'running', 'committing')),
+	late AS (SELECT j.id, r.rank FROM r JOIN {{schema}}.river_job j ON j.id = r.river_job_id
+		WHERE j.state IN ('available', 'scheduled', 'retryable') AND j.priority > r.rank LIMIT @limit FOR UPDATE OF j SKIP LOCKED)
+	UPDATE {{schema}}.river_job j SET priority = late.rank FROM late WHERE j.id = late.id`
 
 func (l *Ledger) strays(ctx context.Context, q querier, tail string, args named) ([]stray, error) {
 	rows, err := q.Query(ctx, l.c.sql(strays+" "+tail), args)
