@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -94,7 +95,13 @@ func TestGroupsAreAsTheGeneralWay(t *testing.T) {
 			}
 			both("claim", func(b *bundle, id string) { works[b] = b.claim(id, "db") })
 			requireSameWork(t, works[&general], works[group])
-			both("open", func(b *bundle, _ string) { require.NoError(t, b.ledger.OpenTask(b.ctx, works[b], c.source)) })
+			c.source.Took = time.Hour
+			both("open", func(b *bundle, id string) {
+				require.NoError(t, b.ledger.OpenTask(b.ctx, works[b], c.source))
+				var began time.Duration
+				require.NoError(t, b.pool.QueryRow(b.ctx, b.in(`SELECT now() - capture_started_at FROM {backup_task} WHERE backup_id = $1 AND provider = 'db'`), id).Scan(&began))
+				require.InDelta(t, time.Hour.Minutes(), began.Minutes(), 5, "the capture began when the source was asked")
+			})
 			requireSameWork(t, works[&general], works[group])
 			both("gate", func(b *bundle, _ string) {
 				require.NoError(t, b.ledger.GateTask(b.ctx, works[b], content(works[b], c.parts...), backup.ProofFraming))
