@@ -17,7 +17,9 @@ import (
 )
 
 // BenchmarkStartTx asks for b.N backups, each in a transaction of its own, by
-// eight callers at once on two processors. No worker runs.
+// eight callers at once on two processors. No worker runs. It fails below minStarts:
+//
+//	go test ./jobs -run '^$' -bench StartTx -benchtime 5000x
 func BenchmarkStartTx(b *testing.B) {
 	s := newSide(b)
 	c := s.client(nil)
@@ -35,8 +37,16 @@ func BenchmarkStartTx(b *testing.B) {
 			}
 		}
 	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "starts/s")
+	rate := float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate, "starts/s")
+	if b.N >= minStarts && rate < minStarts {
+		b.Errorf("%.0f backups asked for a second; want at least %d", rate, minStarts)
+	}
 }
+
+// minStarts is how many backups must be asked for in a second, and from how many on a
+// round says something.
+const minStarts = 1000
 
 // BenchmarkStartMany asks for b.N backups, a hundred per call, by one caller.
 func BenchmarkStartMany(b *testing.B) {
