@@ -294,7 +294,7 @@ func TestNewRefuses(t *testing.T) {
 		"Concurrency must be":     {Concurrency: 65},
 		"BufferBudget must be":    {BufferBudget: 1},
 		"LeaseDuration must be":   {LeaseDuration: time.Second},
-		"Heartbeat must be":       {Heartbeat: 11 * time.Second},
+		"Heartbeat must be":       {Heartbeat: 6*time.Second + 1},
 		"JournalBytes must be":    {JournalBytes: -1},
 		"ControlWorkers must be":  {ControlWorkers: -1},
 		"StepAttempts must be at": {StepAttempts: -1},

@@ -43,9 +43,9 @@ type Config struct {
 	// lease; at least 2 seconds. Defaults to 30 seconds.
 	LeaseDuration time.Duration
 
-	// Heartbeat is how often leases are renewed; at most a third of
-	// LeaseDuration. Defaults to 5 seconds, or a sixth of a LeaseDuration that is
-	// set.
+	// Heartbeat is how often leases are renewed; at most a fifth of
+	// LeaseDuration, so that one beat that fails costs no lease. Defaults to 5
+	// seconds, or a sixth of a LeaseDuration that is set.
 	Heartbeat time.Duration
 
 	// JournalBytes and JournalInterval say how much a crash may take: the journal
@@ -119,8 +119,8 @@ func (c *Config) validate() error {
 		return errors.New("BufferBudget must be at least two parts")
 	case c.LeaseDuration < 2*time.Second:
 		return errors.New("LeaseDuration must be at least 2 seconds")
-	case c.Heartbeat <= 0 || c.Heartbeat > c.LeaseDuration/3:
-		return errors.New("Heartbeat must be at most a third of LeaseDuration")
+	case c.Heartbeat <= 0 || c.Heartbeat > c.LeaseDuration/5:
+		return errors.New("Heartbeat must be at most a fifth of LeaseDuration")
 	case c.JournalBytes < 1:
 		return errors.New("JournalBytes must be positive")
 	case c.JournalInterval < 10*time.Millisecond:

@@ -133,6 +133,25 @@ func TestHeartWhenBeatsHang(t *testing.T) {
 	require.True(t, ended.Before(until), "it ended %s behind its lease", ended.Sub(until))
 }
 
+// With the longest Heartbeat that Config takes, one beat that finds the row locked, or
+// hangs, costs no lease.
+func TestHeartAtItsLongest(t *testing.T) {
+	const interval, lease = 2 * time.Second, 10 * time.Second
+	b := setup(t, only(tiny{}.Export))
+	w, err := New(b.client, &Config{LeaseDuration: lease, Heartbeat: interval})
+	require.NoError(t, err)
+	l := b.claimed(lease)
+	tx, err := b.pool.Begin(b.ctx)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tx.Rollback(context.WithoutCancel(b.ctx))) }()
+	_, err = tx.Exec(b.ctx, b.in("SELECT FROM {backup} WHERE id = $1 FOR NO KEY UPDATE"), l.BackupID)
+	require.NoError(t, err)
+	ctx, held := w.heart.hold(b.ctx, l, now().Add(-2*interval+interval/4)) // the first beat has hung
+	defer w.heart.drop(held)
+	w.heart.renew(b.ctx)
+	require.NoError(t, ctx.Err())
+}
+
 // The heart beats only while there are leases, and drop waits for its end.
 func TestHeartStops(t *testing.T) {
 	const lease = time.Minute
