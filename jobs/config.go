@@ -149,6 +149,7 @@ type Workers struct {
 	stats    *stats
 	running  running
 	identity identity
+	ticks    ticks
 	room     *room         // for Config.MaxTasks; nil: no limit
 	patience time.Duration // how long a task waits for room
 
@@ -179,6 +180,7 @@ func New(client *backup.Client, cfg *Config) (*Workers, error) {
 		return nil, err
 	}
 	w.heart = newHeart(w.ledger, w.cfg.Heartbeat, w.cfg.LeaseDuration, w.cfg.Logger)
+	w.ticks.w = w
 	w.identity.set(w.cfg.WorkerID)
 	w.buffers = blob.NewBuffers(w.cfg.BufferBudget)
 	w.stats = newStats(client.ProviderNames())

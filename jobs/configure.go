@@ -35,7 +35,8 @@ const (
 
 // AddWorkers registers the workers with a host's own bundle. The host's River
 // client also needs the settings that Configure makes; without its rescue
-// settings a dead worker's task waits for an hour.
+// settings a dead worker's task waits for an hour. Any client in the schema that may
+// lead needs them, see Configure.
 func (w *Workers) AddWorkers(bundle *river.Workers) error {
 	if err := river.AddWorkerSafely(bundle, &planWorker{base[planArgs]{w: w}}); err != nil {
 		return fmt.Errorf("add worker: %w", err)
@@ -102,6 +103,12 @@ func (w *Workers) addTaskWorker(bundle *river.Workers, provider string) (err err
 // keeps jobs that have ended: completed ones for a day, canceled and discarded ones
 // for a week. Nothing of ours needs them. River keeps canceled ones for a day, but
 // that is how ours end when they have failed for good, and those are looked for.
+//
+// River's leader makes the periodic jobs and rescues dead workers' jobs, and any client
+// in the schema may become it. So each client there is configured by this, or has
+// LeaderElectionDisabled: one that leads without it makes no periodic job, so that
+// schedules, retention and repairs stand still, and discards our jobs where it should
+// rescue them. A process with workers warns when no periodic job was made for 5 minutes.
 func (w *Workers) Configure(rc *river.Config) error {
 	if rc.Schema != "" && rc.Schema != w.client.Schema() {
 		return fmt.Errorf("the River client's Schema is %q and the backup.Client's %q: they must be the same", rc.Schema, w.client.Schema())
@@ -117,6 +124,7 @@ func (w *Workers) Configure(rc *river.Config) error {
 	if !rc.LeaderElectionDisabled { // only a leader inserts periodic jobs
 		rc.PeriodicJobs = append(rc.PeriodicJobs, periodicJobs()...)
 	}
+	rc.Hooks = append(rc.Hooks, &w.ticks)
 	if rc.SoftStopTimeout == 0 {
 		rc.SoftStopTimeout = softStop
 	}

@@ -31,6 +31,16 @@
 //   - backup_reconcile runs every minute and repairs what was done to the other jobs
 //     behind the workers' backs.
 //
+// # Who leads
+//
+// Of all River clients in a schema one leads: it makes the periodic jobs, and rescues what
+// dead workers had. Every client that may lead has to know our kinds and settings, from
+// [Workers.Configure]; a program of yours whose client in the same schema has no workers
+// of ours sets LeaderElectionDisabled, or uses another schema. Otherwise, while it leads,
+// no schedule ticks, nothing is repaired or removed, and our jobs are discarded where they
+// should be rescued. Each process with workers warns when no periodic job was made for 5
+// minutes.
+//
 // # Who may write
 //
 // The rows of package backup are the source of truth; River's jobs only make a worker
