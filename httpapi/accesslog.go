@@ -2,36 +2,49 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
 )
 
-// tenants are the parts of a path that say whose it is about; the first is a provider,
-// which may be named as one of them.
-var tenants = regexp.MustCompile(`/tasks/[^/]+|/user/[^/]+(/site/[^/]+)?`)
-
-// loggedPath is the path without whom it is about: a log outlives what is erased.
+// loggedPath is the path without whom it is about: a log outlives what is erased. It
+// looks at the segments as the mux does, unescaped.
 func loggedPath(r *http.Request) string {
-	return tenants.ReplaceAllStringFunc(r.URL.EscapedPath(), func(part string) string {
-		switch {
-		case strings.HasPrefix(part, "/tasks/"):
-			return part
-		case strings.Count(part, "/") > 2:
-			return "/user/{userId}/site/{siteId}"
-		default:
-			return "/user/{userId}"
+	segments := strings.Split(r.URL.EscapedPath(), "/")
+	for i := range segments {
+		if i > 0 && isSegment(segments[i-1], "tasks") { // a provider may be named user
+			continue
 		}
-	})
+		if isSegment(segments[i], "user") && mask(segments, i+1, "{userId}") && i+2 < len(segments) && isSegment(segments[i+2], "site") {
+			mask(segments, i+3, "{siteId}")
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func isSegment(escaped, want string) bool {
+	text, err := url.PathUnescape(escaped)
+	return err == nil && text == want
+}
+
+// mask puts a placeholder in the place of a segment, if there is one.
+func mask(segments []string, i int, by string) bool {
+	if i >= len(segments) {
+		return false
+	}
+	segments[i] = by
+	return true
 }
 
 // withLog writes a line for each request, and counts it: never a body, a header or a query,
-// where secrets may be, nor a user's or a site's id; of a credential its name. It turns a panic into an answer, since one bad request
-// must not take the process and its transfers along.
+// where secrets may be, nor a user's or a site's id; of a credential its name. It turns a
+// panic into an answer, since one bad request must not take the process and its transfers
+// along.
 func withLog(next http.Handler, log *slog.Logger, m *metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
@@ -39,8 +52,11 @@ func withLog(next http.Handler, log *slog.Logger, m *metrics) http.Handler {
 		defer logRequest(rec, r, log, m, now())
 		defer recoverRequest(rec, r, log)
 		next.ServeHTTP(rec, r)
-		if rec.status == 0 {
+		switch {
+		case rec.status == 0:
 			rec.status = http.StatusOK // what net/http answers for a handler that wrote nothing
+		case rec.status == http.StatusServiceUnavailable && errors.Is(r.Context().Err(), context.Canceled):
+			rec.status = statusAborted // the client has gone: nothing is wrong on this side
 		}
 	})
 }

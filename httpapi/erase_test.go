@@ -100,6 +100,7 @@ func TestErase(t *testing.T) {
 	for path, logged := range map[string]string{
 		user + "/backup": "/user/{userId}/backup", user + "/site/some%2Fwhere/backup": "/user/{userId}/site/{siteId}/backup",
 		"/user/tasks/backups": "/user/{userId}/backups", "/backup/x/tasks/user/content": "/backup/x/tasks/user/content", "/backup/x/tasks/site/content": "/backup/x/tasks/site/content",
+		"/%75ser/where/backup": "/%75ser/{userId}/backup", "/us%65r/where/s%69te/where/backup": "/us%65r/{userId}/s%69te/{siteId}/backup", "/user/where": "/user/{userId}",
 	} {
 		mine.get(t, path)
 		require.Contains(t, b.log.String(), "path="+logged+" ")
@@ -107,5 +108,7 @@ func TestErase(t *testing.T) {
 	for _, name := range []string{"%C3%BC", "ü", "where"} {
 		require.NotContains(t, b.log.String(), "path=/user/"+name)
 		require.NotContains(t, b.log.String(), "/site/"+name)
+		require.NotContains(t, b.log.String(), "/s%69te/"+name)
+		require.NotContains(t, b.log.String(), "ser/"+name)
 	}
 }

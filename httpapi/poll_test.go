@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,4 +159,33 @@ func TestWaitIsValidated(t *testing.T) {
 		require.Equal(t, "query.wait", p.Errors[0].Location, bad)
 	}
 	require.Equal(t, http.StatusOK, b.get(t, "/backup/"+id+"?wait=60s").StatusCode, "there is nothing to compare with")
+}
+
+// A client that has gone isn't one that was refused.
+func TestClientThatGoesIsLoggedAsGone(t *testing.T) {
+	t.Parallel()
+	b := setup(t, settings{})
+	id := b.startOne(t)
+	etag := b.get(t, "/backup/"+id).Header.Get("Etag")
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/backup/"+id+"?wait=60s", nil)
+	require.NoError(t, err)
+	req.Header.Set("If-None-Match", etag)
+	req.Header.Set("X-Request-Id", "gone")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := http.DefaultClient.Do(req) //nolint:bodyclose // there is none
+		ended <- err
+	}()
+	eventually(t, func() bool {
+		return strings.Contains(string(b.get(t, "/metrics").body), `sitebackup_http_open_streams{kind="longPoll"} 1`)
+	})
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	eventually(t, func() bool { return strings.Contains(b.log.String(), "msg=request requestId=gone") })
+	for line := range strings.Lines(b.log.String()) {
+		if strings.Contains(line, "requestId=gone") {
+			require.Contains(t, line, "status=499")
+		}
+	}
 }

@@ -173,7 +173,7 @@ func (a *attempt) record(ctx context.Context, ex *backup.Export, resumed bool, t
 		// What was staged under the old name is of no use to anybody any more. If
 		// this fails, it expires.
 		if err := a.w.store.Abort(ctx, given); err != nil {
-			a.w.cfg.Logger.InfoContext(ctx, "drop staged parts", "object", given, "error", err)
+			a.w.cfg.Logger.InfoContext(ctx, "drop staged parts", "backup", a.work.Backup.ID, "provider", a.work.Task.Provider, "error", err)
 		}
 	}
 	return nil
