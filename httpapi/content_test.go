@@ -82,6 +82,7 @@ func TestContent(t *testing.T) {
 
 	for value, want := range map[string][2]int{
 		"bytes=0-0": {0, 1}, "bytes=100-199": {100, 200}, "bytes=299999-": {299_999, 300_000}, "bytes=-1000": {299_000, 300_000}, "bytes=299990-999999": {299_990, 300_000},
+		"BYTES=0-5": {0, 6}, "bytes= 1-2 ": {1, 3}, "bytes=299999-" + strings.Repeat("9", 30): {299_999, 300_000}, "bytes=-" + strings.Repeat("9", 30): {0, 300_000},
 	} {
 		store.hook(nil)
 		a := b.with(t, path, "Range", value)
@@ -91,14 +92,16 @@ func TestContent(t *testing.T) {
 		require.Equal(t, etag, a.Header.Get("Etag"))
 		require.Equal(t, []int64{int64(want[1] - want[0])}, store.opened, "no more is asked of the store")
 	}
-	for _, value := range []string{"bytes=0-1,5-6", "bytes=-1,-1"} {
-		require.Len(t, b.with(t, path, "Range", value).body, len(data), value)
+	for _, value := range []string{"bytes=0-1,5-6", "bytes=-1,-1", "items=0-5", "bytes", "bytes=", "bytes=-", "bytes=x", "bytes=5-1", "bytes=--1", "bytes=0x1-", "bytes=+1-2", "bytes=0 - 5"} {
+		a := b.with(t, path, "Range", value)
+		require.Equal(t, http.StatusOK, a.StatusCode, value)
+		require.Len(t, a.body, len(data), value)
 	}
-	for _, value := range []string{"bytes=300000-", "bytes=5-1", "bytes=x"} {
-		h := requireStored(t, b.with(t, path, "Range", value), 416, httpapi.CodeRange)
-		if value == "bytes=300000-" {
-			require.Equal(t, "bytes */300000", h.Get("Content-Range"))
-		}
+	for _, value := range []string{"bytes=300000-", "bytes=-0", "bytes=" + strings.Repeat("9", 30) + "-"} {
+		a := b.with(t, path, "Range", value)
+		h := requireStored(t, a, 416, httpapi.CodeRange)
+		require.Equal(t, "bytes */300000", h.Get("Content-Range"), value)
+		require.Contains(t, string(a.body), "It has 300000 bytes, and the range has none of them.")
 	}
 	require.Equal(t, http.StatusNotModified, b.with(t, path, "If-None-Match", etag).StatusCode)
 	requireProblem(t, b.with(t, path, "If-Match", `"x"`), 412, httpapi.CodePrecondition)

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -45,10 +45,39 @@ func (s *stored) send(ctx huma.Context, stall time.Duration) {
 		"Repr-Digest":             {"sha-256=:" + digest + ":"}, // RFC 9530
 	}}
 	r := requestOf(ctx)
-	if strings.Contains(r.Header.Get("Range"), ",") {
-		r.Header.Del("Range") // several ranges are answered by the whole, which §14.2 allows
+	if spec := rangeOf(r, s.size); spec != "" {
+		r.Header.Set("Range", spec)
+	} else {
+		r.Header.Del("Range")
 	}
 	http.ServeContent(w, r, "", time.Time{}, s.body)
+}
+
+var rangeRE = regexp.MustCompile(`^(?i:bytes)=[ \t]*([0-9]*)-([0-9]*)[ \t]*$`)
+
+// rangeOf is the range that r asks for, as http.ServeContent understands it, or "": the
+// whole is asked for. That also answers what isn't a range of bytes, or makes no sense
+// (RFC 9110 §14.2), and several ranges, which it allows.
+func rangeOf(r *http.Request, size int64) string {
+	match := rangeRE.FindStringSubmatch(r.Header.Get("Range"))
+	if match == nil || r.Method != http.MethodGet {
+		return ""
+	}
+	// A number that is too large is the largest one, which is behind every end.
+	first, _ := strconv.ParseInt(match[1], 10, 64)
+	last, _ := strconv.ParseInt(match[2], 10, 64)
+	switch {
+	case match[1] == "" && match[2] == "", match[1] != "" && match[2] != "" && last < first:
+		return ""
+	case match[1] != "" && match[2] != "":
+		return fmt.Sprintf("bytes=%d-%d", first, last)
+	case match[1] != "":
+		return fmt.Sprintf("bytes=%d-", first)
+	case last == 0:
+		return fmt.Sprintf("bytes=%d-", size) // the last 0 bytes: there are none, as behind the end
+	default:
+		return fmt.Sprintf("bytes=-%d", last)
+	}
 }
 
 func digestOf(data []byte) []byte {
@@ -78,7 +107,7 @@ func (w *contextWriter) WriteHeader(status int) {
 	}
 	switch status {
 	case http.StatusRequestedRangeNotSatisfiable:
-		w.problem(newProblem(CodeRange, fmt.Sprintf("It has %d bytes, and the range begins behind them.", w.stored.size)), "Content-Range")
+		w.problem(newProblem(CodeRange, fmt.Sprintf("It has %d bytes, and the range has none of them.", w.stored.size)), "Content-Range")
 		return
 	case http.StatusPreconditionFailed:
 		w.problem(newProblem(CodePrecondition, "It isn't the one that the request's conditions name."), "Etag")
