@@ -60,6 +60,11 @@ func readJSON(ctx huma.Context) ([]byte, error) {
 	case !utf8.Valid(data):
 		// encoding/json would replace what isn't, and make another id of it.
 		return nil, newProblem(CodeInvalidRequest, "The body is not valid UTF-8.")
+	case hasLoneSurrogate(data):
+		return nil, newProblem(CodeInvalidRequest, `The body has an escape such as \ud800 that is half of a character.`)
+	}
+	if member, twice := repeated(data); twice {
+		return nil, newProblem(CodeInvalidRequest, fmt.Sprintf("The body has the member %.100q more than once.", member))
 	}
 	return data, nil
 }
