@@ -121,3 +121,15 @@ func TestHosts(t *testing.T) {
 		}
 	}
 }
+
+// A host's pages can't be shown within another site's, where somebody may be led to
+// click on them.
+func TestHandlersAreNotFramed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, settings{options: httpapi.Options{Handlers: map[string]http.Handler{"/ui/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+	})}}})
+	a := b.get(t, "/ui/x")
+	require.Equal(t, "DENY", a.Header.Get("X-Frame-Options"))
+	require.Equal(t, "frame-ancestors 'none'", a.Header.Get("Content-Security-Policy"))
+}

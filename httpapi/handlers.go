@@ -10,6 +10,9 @@ func (a *api) guarded(pattern string, handler http.Handler, o *Options) http.Han
 	// sends. Where nobody is asked, being on this machine is the credential.
 	return withoutCrossOrigin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		noteOf(r.Context()).operation = pattern
+		// Nobody is led to click on it within a page of somebody else's.
+		w.Header().Set("X-Frame-Options", "DENY")
+		w.Header().Add("Content-Security-Policy", "frame-ancestors 'none'")
 		need := ScopeAdmin
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			need = ScopeRead
