@@ -111,14 +111,21 @@
 //
 // /healthz answers 200 as long as the process serves requests. /readyz answers 200 if the
 // database, its migrations and, where this server has one, the store can be used, and 503
-// otherwise. /freshness is for a dead-man's switch: it answers 200 while every schedule is
+// otherwise: what it has found stands for a second, and what it has found of the store for
+// ten. /freshness is for a dead-man's switch: it answers 200 while every schedule is
 // being ticked and no schedule's newest good backup is older than its maxAge, and 503
-// otherwise. /freshness?only=scheduler leaves the second out: one backup that has been too
-// old for long doesn't hide that nobody starts any. To a caller with the scope read for all tenants it also gives the counts.
+// otherwise. /freshness?only=scheduler leaves the second out, so that one backup that has
+// been too old for long doesn't hide that nobody starts any. To a caller with the scope read
+// for all tenants /freshness also gives the counts. With either status the two answer with a
+// JSON object of their own, not with a problem document: its member status is "ready" or
+// "unavailable" for /readyz, whose member checks says "ok" or "failed" of each check, and
+// "ok" or "not ok" for /freshness.
 //
 // # Errors
 //
 // Every error is answered with a problem document (RFC 9457), application/problem+json.
+// Each resource has one media type: whatever Accept asks for, that one is sent, as RFC 9110
+// §12.5.1 allows, and no request is refused for its Accept.
 // Programs should rely on its member code, which is stable; the texts aren't. Each code
 // comes with one status:
 //

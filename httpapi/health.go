@@ -18,11 +18,11 @@ const (
 	healthPath = "/healthz"
 	readyPath  = "/readyz"
 
-	// readyPatience bounds each check, which all run at once, and readyFor is how
-	// long a result of the store's check stands: it writes, and probes come every
-	// few seconds.
+	// readyPatience bounds each check, which all run at once. Anybody may ask, so a
+	// result stands for a while: that of the store's check for longer, since it writes.
 	readyPatience = 5 * time.Second
-	readyFor      = 10 * time.Second
+	databaseFor   = time.Second
+	storeFor      = 10 * time.Second
 )
 
 // health answers the probes of whoever runs the process.
@@ -30,20 +30,34 @@ type health struct {
 	client   *backup.Client
 	log      *slog.Logger
 	patience time.Duration
-
-	mu      sync.Mutex
-	store   *storeCheck // the one that runs, or the last one
-	checked time.Time   // when it began
+	database *sharedCheck
+	store    *sharedCheck
 }
 
-// storeCheck is a check of the store, which several probes may wait for.
-type storeCheck struct {
+// sharedCheck is a check that several probes may wait for, and whose result stands for
+// a while.
+type sharedCheck struct {
+	run    func(context.Context) error
+	name   string // of what it asks
+	stands time.Duration
+
+	mu    sync.Mutex
+	last  *checkRun // the one that runs, or the last one
+	began time.Time // when it did
+}
+
+type checkRun struct {
 	done chan struct{}
 	err  error // once done is closed
 }
 
 func newHealth(client *backup.Client, log *slog.Logger) *health {
-	return &health{client: client, log: log, patience: readyPatience}
+	h := &health{client: client, log: log, patience: readyPatience}
+	h.database = &sharedCheck{run: client.CheckDatabase, name: "the database", stands: databaseFor}
+	if store := client.Store(); store != nil {
+		h.store = &sharedCheck{run: store.Check, name: "the store", stands: storeFor}
+	}
+	return h
 }
 
 // alive says that the process answers. It looks at nothing else: restarting the
@@ -66,7 +80,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	var database, migrated, store error
 	var checks sync.WaitGroup
 	checks.Go(func() { database, migrated = h.checkDatabase(ctx) })
-	checks.Go(func() { store = h.checkStore(ctx) })
+	if h.store != nil {
+		checks.Go(func() { store = h.store.result(ctx, h.patience) })
+	}
 	checks.Wait()
 	res := readiness{Status: "ready", Checks: map[string]string{}}
 	note := func(name string, err error) {
@@ -81,7 +97,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	if database == nil {
 		note("migrations", migrated)
 	}
-	if h.client.Store() != nil {
+	if h.store != nil {
 		note("store", store)
 	}
 	status := http.StatusOK
@@ -95,51 +111,47 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 // checkDatabase tells a database that can't be asked from one that answers, and
 // isn't at the version that this release needs.
 func (h *health) checkDatabase(ctx context.Context) (database, migrated error) {
-	err := h.client.CheckDatabase(ctx)
+	err := h.database.result(ctx, h.patience)
 	if errors.Is(err, migrations.ErrPending) {
 		return nil, err
 	}
 	return err, nil
 }
 
-// checkStore lets one check run at a time, whoever asks, and keeps its result for
-// a while. A prober that gives up doesn't end it: one that comes later waits for
-// the same.
-func (h *health) checkStore(ctx context.Context) error {
-	if h.client.Store() == nil {
-		return nil
-	}
-	c := h.currentCheck(ctx)
+// result lets one check run at a time, whoever asks, and keeps what it says for a
+// while. A prober that gives up doesn't end it: one that comes later waits for the same.
+func (c *sharedCheck) result(ctx context.Context, patience time.Duration) error {
+	run := c.current(ctx, patience)
 	select {
-	case <-c.done:
-		return c.err
+	case <-run.done:
+		return run.err
 	case <-ctx.Done():
-		return fmt.Errorf("the store has not answered in %s: %w", h.patience, context.Cause(ctx))
+		return fmt.Errorf("%s has not answered in %s: %w", c.name, patience, context.Cause(ctx))
 	}
 }
 
-func (h *health) currentCheck(ctx context.Context) *storeCheck {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.store != nil {
+func (c *sharedCheck) current(ctx context.Context, patience time.Duration) *checkRun {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last != nil {
 		select {
-		case <-h.store.done:
-			if now().Sub(h.checked) < readyFor {
-				return h.store
+		case <-c.last.done:
+			if now().Sub(c.began) < c.stands {
+				return c.last
 			}
 		default:
-			return h.store
+			return c.last
 		}
 	}
-	c := &storeCheck{done: make(chan struct{})}
-	h.store, h.checked = c, now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.patience)
+	run := &checkRun{done: make(chan struct{})}
+	c.last, c.began = run, now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	go func() {
-		defer close(c.done)
+		defer close(run.done)
 		defer cancel()
-		c.err = h.client.Store().Check(ctx)
+		run.err = c.run(ctx)
 	}()
-	return c
+	return run
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/httpapi"
 )
 
 type ready struct {
@@ -83,4 +89,42 @@ func TestNotReadyWhileTheStoreHangs(t *testing.T) {
 	require.Less(t, time.Since(began), 15*time.Second)
 	require.EqualValues(t, 1, checks.Load())
 	require.Contains(t, b.log.String(), "the store has not answered in 5s")
+}
+
+// queries counts what a pool is asked.
+type queries struct{ n atomic.Int32 }
+
+func (q *queries) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	q.n.Add(1)
+	return ctx
+}
+
+func (*queries) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// Anybody may ask whether the server is ready, and the database doesn't notice.
+func TestReadyAsksTheDatabaseOnceInAWhile(t *testing.T) {
+	t.Parallel()
+	q, fixture := &queries{}, setup(t, settings{})
+	cfg := fixture.pool.Config()
+	cfg.ConnConfig.Tracer = q
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	client, err := backup.New(&backup.Config{Pool: pool, Schema: fixture.schema, Providers: []backup.ProviderConfig{{Name: "site"}}})
+	require.NoError(t, err)
+	handler, err := httpapi.NewHandler(client, nil)
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	b := &bundle{url: server.URL}
+	const probes = 200
+	var all sync.WaitGroup
+	for range probes {
+		all.Go(func() {
+			requireReady(t, b.get(t, "/readyz"), 200, map[string]string{"database": "ok", "migrations": "ok"})
+		})
+	}
+	all.Wait()
+	require.Positive(t, q.n.Load())
+	require.Less(t, q.n.Load(), int32(probes/4))
 }
