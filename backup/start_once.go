@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,7 +55,11 @@ func (c *Client) startOne(ctx context.Context, tx pgx.Tx, p *StartParams) (b *Ba
 	if b, err = c.takeKey(ctx, tx, p, id); b != nil || err != nil {
 		return b, false, err
 	}
-	b, made, err = c.insertBackup(ctx, tx, p, id)
+	if slices.ContainsFunc(p.Providers, func(name string) bool { return !c.configured(name) }) {
+		err = errProviders()
+	} else {
+		b, made, err = c.insertBackup(ctx, tx, p, id)
+	}
 	if barred(err) {
 		_, kerr := tx.Exec(ctx, c.sql(`DELETE FROM {{schema}}.backup_key WHERE caller = @caller AND key = @key`),
 			named{"caller": p.IdempotencyScope, "key": p.IdempotencyKey})
@@ -73,11 +78,13 @@ func (c *Client) startOne(ctx context.Context, tx pgx.Tx, p *StartParams) (b *Ba
 	return b, false, nil
 }
 
-// barred reports whether nothing was started because of what else there is.
+// barred reports whether nothing was started because of what else there is, or of the
+// configuration.
 func barred(err error) bool {
 	var active *ActiveError
 	var erasing *ErasingError
-	return errors.As(err, &active) || errors.As(err, &erasing)
+	var field *FieldError
+	return errors.As(err, &active) || errors.As(err, &erasing) || errors.As(err, &field)
 }
 
 func (p *StartParams) scoped() bool { return p.IdempotencyScope != "" && p.IdempotencyKey != "" }

@@ -113,6 +113,31 @@ func TestKeyIsItsCallers(t *testing.T) {
 	require.Equal(t, 4, b.count("SELECT count(*) FROM {backup}"))
 }
 
+// What a key has started is answered with it, also where the configuration of today
+// would refuse to start it; a key that has started nothing is free after that.
+func TestKeyOutlivesTheConfiguration(t *testing.T) {
+	b := setup(t)
+	p := keyed("ann", "k")
+	p.Providers = []string{"db", "site"}
+	first, err := b.client.Start(b.ctx, p)
+	require.NoError(t, err)
+	fewer, err := backup.New(&backup.Config{Pool: b.pool, Schema: b.schema, Providers: []backup.ProviderConfig{{Name: "site"}}})
+	require.NoError(t, err)
+	again, err := fewer.Start(b.ctx, p)
+	require.NoError(t, err)
+	require.Equal(t, first.ID, again.ID)
+
+	fresh := keyed("ann", "k2")
+	fresh.Providers = p.Providers
+	require.NoError(t, pgx.BeginFunc(b.ctx, b.pool, func(tx pgx.Tx) error {
+		_, err := fewer.StartTx(b.ctx, tx, fresh)
+		require.Equal(t, error(&backup.FieldError{Field: "providers", Rule: "must name configured providers only"}), err)
+		return nil
+	}))
+	require.Equal(t, 0, b.count("SELECT count(*) FROM {backup_key} WHERE key = 'k2'"))
+	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup}"))
+}
+
 func TestKeyExpires(t *testing.T) {
 	b := setup(t)
 	first, err := b.client.Start(b.ctx, keyed("ann", "k"))

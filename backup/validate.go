@@ -31,8 +31,9 @@ func (c *Client) validateStart(p *StartParams) error {
 		return err
 	}
 	for _, name := range p.Providers {
-		if ValidateProviderName(name) != nil || (len(c.providers) > 0 && c.providers[name] == nil) {
-			return &FieldError{"providers", "must name configured providers only"}
+		// Where there is a key, it may have been used under another configuration.
+		if ValidateProviderName(name) != nil || !p.scoped() && !c.configured(name) {
+			return errProviders()
 		}
 	}
 	if len(p.IdempotencyKey) > maxIdempotencyKey || !printable(p.IdempotencyKey) {
@@ -45,6 +46,14 @@ func (c *Client) validateStart(p *StartParams) error {
 		return &FieldError{"sizeLimit", "must not be negative"}
 	}
 	return validateLabels(p.Labels)
+}
+
+func (c *Client) configured(provider string) bool {
+	return len(c.providers) == 0 || c.providers[provider] != nil
+}
+
+func errProviders() error {
+	return &FieldError{"providers", "must name configured providers only"}
 }
 
 // validateSubject checks the id of a user or a site.
