@@ -37,10 +37,29 @@ func TestMigrate(t *testing.T) {
 	status, _, err := runs(t, env, "migrate", "down")
 	require.Equal(t, 1, status)
 	require.Contains(t, err, "say --yes")
+	for refused, flags := range map[string][]string{
+		"--steps must be at least 1, not 0":    {"--steps", "0"},
+		"--steps must be at least 1, not -1":   {"--steps=-1"},
+		"--steps and --all exclude each other": {"--steps", "1", "--all"},
+		"--river goes with --all only":         {"--river"},
+	} {
+		status, out, err = runs(t, env, append([]string{"migrate", "down", "--yes"}, flags...)...)
+		require.Equal(t, 1, status)
+		require.Equal(t, "backupd: "+refused+"\n", err)
+		require.Empty(t, out)
+	}
+	_, out, _ = runs(t, env, "migrate", "status")
+	require.NotContains(t, out, "missing")
+	status, out, _ = runs(t, env, "migrate", "down", "--steps", "1", "--yes")
+	require.Zero(t, status)
+	require.Len(t, lines(out), 1)
 	status, out, _ = runs(t, env, "migrate", "down", "--all", "--river", "--yes")
 	require.Zero(t, status)
 	require.Contains(t, out, "reverted backup 1 (initial)\n")
 	require.Contains(t, out, "reverted river 1")
+	status, out, _ = runs(t, env, "migrate", "down", "--yes")
+	require.Zero(t, status)
+	require.Equal(t, "nothing to do\n", out)
 
 	status, _, err = runs(t, []string{"DATABASE_URL="}, "migrate", "up")
 	require.Equal(t, 1, status)

@@ -62,7 +62,7 @@ func (migrateUpCmd) Run(ctx context.Context, sys *system, c *cli) error {
 }
 
 type migrateDownCmd struct {
-	Steps int  `default:"1" help:"How many migrations to revert, the newest first."`
+	Steps *int `placeholder:"N" help:"How many migrations to revert, the newest first. Defaults to 1."`
 	All   bool `help:"Revert all of them."`
 	River bool `help:"With --all: revert River's migrations, too, and lose every job in the schema."`
 	Yes   bool `help:"Confirm that the data in the tables will be lost."`
@@ -73,11 +73,19 @@ func (d *migrateDownCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if !d.Yes {
 		return errors.New("migrate down drops tables with all that is in them: say --yes if that is what you want")
 	}
-	if d.River && !d.All {
+	opts := &migrations.DownOptions{All: d.All, RiverToo: d.River}
+	switch {
+	case d.River && !d.All:
 		return errors.New("--river goes with --all only")
+	case d.Steps != nil && d.All:
+		return errors.New("--steps and --all exclude each other")
+	case d.Steps != nil && *d.Steps < 1:
+		return fmt.Errorf("--steps must be at least 1, not %d", *d.Steps)
+	case d.Steps != nil:
+		opts.Steps = *d.Steps
 	}
 	return c.Migrate.with(ctx, sys, c, func(pool *pgxpool.Pool, cfg *migrations.Config) error {
-		reverted, err := migrations.Down(ctx, pool, cfg, &migrations.DownOptions{Steps: d.Steps, All: d.All, RiverToo: d.River})
+		reverted, err := migrations.Down(ctx, pool, cfg, opts)
 		return errors.Join(list(sys.out, "reverted", reverted), err)
 	})
 }
