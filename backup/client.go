@@ -80,7 +80,10 @@ type Config struct {
 	// nil: the database's, which is the same for all processes.
 	Now func() time.Time
 
-	// OnEvent is told of alerts, see ScheduleEvent, by the workers' process that finds
+	// OnEvent is told of alerts, see ScheduleEvent: that a schedule's newest good backup
+	// is too old, and that it has one again. It isn't told of each backup: a program
+	// that wants to know how those end follows them with a Watcher, or with Events. It
+	// is called by the workers' process that finds
 	// them or by another one: all should have it. Each event is told until it returned
 	// nil, and so perhaps more than once, or is a day old; those of one schedule in their
 	// order. Its context ends after 10 seconds, which it must obey: others wait for it.
@@ -106,6 +109,9 @@ type Client struct {
 
 // New makes a Client from cfg, which it copies. It doesn't connect.
 func New(cfg *Config) (*Client, error) {
+	if cfg == nil {
+		return nil, errors.New("Config must not be nil")
+	}
 	c := &Client{cfg: *cfg, providers: make(map[string]*ProviderConfig, len(cfg.Providers))}
 	c.groups.turn = make(chan struct{}, 1)
 	if c.cfg.Schema == "" {

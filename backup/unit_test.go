@@ -22,6 +22,12 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+func TestNewWithoutConfig(t *testing.T) {
+	t.Parallel()
+	_, err := New(nil)
+	require.EqualError(t, err, "Config must not be nil")
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	p := RetryPolicy{MaxAttempts: 3, RetryFor: time.Hour}
