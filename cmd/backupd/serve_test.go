@@ -165,7 +165,7 @@ func TestServeRefusesOtherSites(t *testing.T) {
 func TestServeInTwoProcesses(t *testing.T) {
 	t.Parallel()
 	s := setup(t, 1<<20, "")
-	// The API needs neither the destination nor the providers' secrets.
+	// The API needs none of the providers' secrets, and serves downloads.
 	api := start(t, s.env()[:2], "serve", "--no-workers", "--migrate", "--listen", "localhost:0")
 	url := api.ready()
 	started := startBackup(t, url)
@@ -173,9 +173,32 @@ func TestServeInTwoProcesses(t *testing.T) {
 	worker := start(t, s.env(), "serve", "--no-api")
 	require.Empty(t, worker.ready())
 	requireStored(t, s, awaitBackup(t, url, started.ID))
+	status, out, stderr := runs(t, []string{"BACKUPD_SERVER=" + url}, "backup", "download", started.ID, filepath.Join(t.TempDir(), "copy"))
+	require.Zero(t, status, stderr)
+	require.Contains(t, out, "is whole in ")
 	for _, p := range []*process{worker, api} {
 		p.signal(syscall.SIGINT)
 		require.Zero(t, p.wait())
+	}
+}
+
+// Without what it takes to open the destination the API asks for backups all the same,
+// and says that it serves no downloads.
+func TestServeWithoutDestination(t *testing.T) {
+	t.Parallel()
+	s := setup(t, 1, "")
+	providers := "providers: [{name: site, url: 'http://localhost/{siteId}'}]\n"
+	for name, test := range map[string]struct{ destination, reason string }{
+		"variable": {"azure: {container: c, connectionString: '${env:STORAGE}'}", `level=INFO msg="without a destination: [^"]+" reason="an environment variable of the destination is not set"`},
+		"file":     {"file: {path: /there/is/none, create: true}", `level=WARN msg="without a destination: [^"]+" reason="open file store: .*/there/is/none`},
+	} {
+		config := writeFile(t, "destination: {"+test.destination+"}\n"+providers)
+		p := start(t, append(s.env(), "BACKUPD_CONFIG="+config), "serve", "--no-workers", "--migrate", "--listen", "localhost:0")
+		url := p.ready()
+		require.Regexp(t, test.reason, p.err.String(), name)
+		require.Equal(t, "pending", startBackup(t, url).Status)
+		_, res := get(t, url+"/readyz")
+		require.Equal(t, 200, res.StatusCode)
 	}
 }
 

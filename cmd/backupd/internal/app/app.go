@@ -23,7 +23,7 @@ import (
 // App is a running process. Start makes one.
 type App struct {
 	Client *backup.Client
-	Store  blob.Store // nil without workers
+	Store  blob.Store // nil in a process without workers that can't open it
 	URL    string     // where the API is; "" without one
 	Probes string     // the address of the probes; "" without any
 
@@ -75,10 +75,28 @@ func (a *App) listen(ctx context.Context) (err error) {
 // openStore opens the destination before anybody relies on it.
 func (a *App) openStore(ctx context.Context) (err error) {
 	if !a.opts.Workers {
+		a.openToRead(ctx)
 		return nil
 	}
 	a.Store, err = OpenStore(ctx, &a.file.Destination)
 	return err
+}
+
+// openToRead opens the destination for downloads, if this process has what it takes:
+// asking for backups needs none. It doesn't ask the service, which may be away, and
+// makes nothing there: the workers do.
+func (a *App) openToRead(ctx context.Context) {
+	const text = "without a destination: manifests and downloads are not served by this process"
+	if !a.file.Readable("destination") {
+		a.opts.Log.InfoContext(ctx, text, slog.String("reason", "an environment variable of the destination is not set"))
+		return
+	}
+	store, err := openStore(ctx, a.file.Destination.Existing(), nil)
+	if err != nil {
+		a.opts.Log.WarnContext(ctx, text, slog.String("reason", OneLine(err)))
+		return
+	}
+	a.Store = store
 }
 
 func (a *App) openDatabase(ctx context.Context) (err error) {
@@ -104,7 +122,7 @@ func (a *App) makeClient(context.Context) (err error) {
 		BaseURL: a.URL, Logger: a.opts.Log, Providers: providerNames(a.file),
 		MaxSize: int64(a.file.Limits.MaxSize), MaxRunningPerUser: a.file.Limits.MaxRunningPerUser,
 		MaxSkew: time.Duration(a.file.Limits.MaxSkew), KeyLifetime: time.Duration(a.file.API.KeyLifetime),
-		Retention: a.file.Retention,
+		Retention: a.file.Retention, Keep: a.file.Keep.Periods(),
 	}
 	if a.opts.Workers {
 		var problems config.Problems

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"log/slog"
 	"net"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/migrations"
 )
 
@@ -22,6 +24,7 @@ func (f *File) check() Problems {
 	f.checkProviders(add)
 	f.checkRetention(add)
 	f.checkSchedules(add)
+	f.checkKeep(add)
 	return append(ps, tokens...)
 }
 
@@ -57,6 +60,20 @@ func (f *File) checkServer(add adder) {
 	if f.Log.Format != "text" && f.Log.Format != "json" {
 		add("log.format", "must be text or json, not %q", f.Log.Format)
 	}
+}
+
+var keepRE = regexp.MustCompile(`^Keep\.(\w+) (must .*), or Forever$`)
+
+func (f *File) checkKeep(add adder) {
+	_, err := backup.New(&backup.Config{Keep: f.Keep.Periods(), Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		return
+	}
+	if m := keepRE.FindStringSubmatch(err.Error()); m != nil {
+		add("keep."+keyOf(m[1]), "%s, or forever", m[2])
+		return
+	}
+	add("keep", "%s", err)
 }
 
 func (f *File) checkDestination(add adder) {

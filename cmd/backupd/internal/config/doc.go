@@ -11,6 +11,7 @@
 // [File.Print] shows what is in effect with the references in place of the
 // secrets.
 //
-// Sizes are written like 8MiB, 10GiB, 500MB or 4096 (bytes), durations like 60s,
-// 5m, 24h.
+// Sizes are written like 8MiB, 10GiB, 500MB or 4096 (bytes), durations like 90s,
+// 30min, 26h, 7d or 2w, or in Go's form (1h30m). In schedules and retention rules m
+// alone is refused: elsewhere people mean months by it.
 package config

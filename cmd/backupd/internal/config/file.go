@@ -1,6 +1,12 @@
 package config
 
-import "github.com/sitebackup/sitebackup/backup/retention"
+import (
+	"strings"
+	"time"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/retention"
+)
 
 // File is a configuration file. Zero values are filled in by Defaults, or have a
 // default where they are used.
@@ -20,6 +26,7 @@ type File struct {
 	// Schedules are those that the server puts. An empty list has none; without the key
 	// those that an earlier file declared stay as they are.
 	Schedules Schedules `yaml:"schedules,omitempty"`
+	Keep      Keep      `yaml:"keep,omitempty"`
 
 	name  string            // the file's name, for messages
 	lines map[string]int    // by path, such as "providers[0].url"
@@ -30,6 +37,17 @@ type File struct {
 
 // Name is the name under which the file was read, or "".
 func (f *File) Name() string { return f.name }
+
+// Readable reports whether every value of a section could be read: also those from
+// environment variables.
+func (f *File) Readable(section string) bool {
+	for path := range f.bad {
+		if path == section || strings.HasPrefix(path, section+".") {
+			return false
+		}
+	}
+	return true
+}
 
 // Database says where Postgres is.
 type Database struct {
@@ -99,6 +117,20 @@ type Destination struct {
 	Prefix string            `yaml:"prefix,omitempty"`
 	File   *FileDestination  `yaml:"file,omitempty"`
 	Azure  *AzureDestination `yaml:"azure,omitempty"`
+}
+
+// Existing is the destination without the wish that it be created.
+func (d *Destination) Existing() *Destination {
+	e := *d
+	if d.File != nil {
+		e.File = &FileDestination{Path: d.File.Path}
+	}
+	if d.Azure != nil {
+		azure := *d.Azure
+		azure.Create = false
+		e.Azure = &azure
+	}
+	return &e
 }
 
 // FileDestination is a local directory.
@@ -188,6 +220,23 @@ type BasicAuth struct {
 type HeaderAuth struct {
 	Name  string `yaml:"name,omitempty"`
 	Value Secret `yaml:"value,omitempty"`
+}
+
+// Keep says how long the rows stay that backups and schedules leave behind: see
+// backup.Keep.
+type Keep struct {
+	Details  Period `yaml:"details,omitempty"`
+	Runs     Period `yaml:"runs,omitempty"`
+	Alerts   Period `yaml:"alerts,omitempty"`
+	Receipts Period `yaml:"receipts,omitempty"`
+}
+
+// Periods are those of package backup.
+func (k *Keep) Periods() backup.Keep {
+	return backup.Keep{
+		Details: time.Duration(k.Details), Runs: time.Duration(k.Runs),
+		Alerts: time.Duration(k.Alerts), Receipts: time.Duration(k.Receipts),
+	}
 }
 
 // Workers says how a process works.

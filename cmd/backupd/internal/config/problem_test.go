@@ -40,8 +40,8 @@ func TestProblems(t *testing.T) {
 			good + "workers:\n  partSize: 8 apples\n  concurrency: many\n  leaseDuration: 30\n  heartbeat: -5s\n  bufferBudget: [1]\n",
 			"c.yaml:4: workers.partSize: must be a size such as 8MiB or 10GiB, not \"8 apples\"\n" +
 				"c.yaml:5: workers.concurrency: must be a whole number, not \"many\"\n" +
-				"c.yaml:6: workers.leaseDuration: must be a duration such as 60s, 5m or 24h, not \"30\"\n" +
-				"c.yaml:7: workers.heartbeat: must be a duration such as 60s, 5m or 24h, not \"-5s\"\n" +
+				"c.yaml:6: workers.leaseDuration: must be a duration such as 90s, 30min, 26h or 7d, not \"30\"\n" +
+				"c.yaml:7: workers.heartbeat: must be a duration such as 90s, 30min, 26h or 7d, not \"-5s\"\n" +
 				"c.yaml:8: workers.bufferBudget: must be a single value",
 		},
 		"server and log": {
@@ -156,7 +156,7 @@ func TestProblemOfAFlag(t *testing.T) {
 	_, problems := config.Load("", environment(nil), config.Override{Path: "log.level", Flag: "--log-level", Value: "loud"},
 		config.Override{Path: "database.wait", Flag: "--database-wait", Value: "soon"})
 	require.EqualError(t, problems.Of("log", "database"),
-		"--database-wait: must be a duration such as 60s, 5m or 24h, not \"soon\"\n--log-level: must be one of debug, info, warn, error, not \"loud\"")
+		"--database-wait: must be a duration such as 90s, 30min, 26h or 7d, not \"soon\"\n--log-level: must be one of debug, info, warn, error, not \"loud\"")
 }
 
 func TestWithoutUnset(t *testing.T) {

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/retention"
 )
 
 // Size is a number of bytes.
@@ -41,11 +44,17 @@ func (s Size) MarshalYAML() (any, error) { return s.String(), nil }
 // Duration is a time span.
 type Duration time.Duration
 
-// UnmarshalText reads a duration such as 60s.
+// UnmarshalText reads a duration such as 90s, 30min, 26h, 7d or 2w, as those of
+// schedules and retention, or in Go's form, whose m is a minute.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		var long retention.Duration
+		long, err = retention.ParseDuration(string(text))
+		v = time.Duration(long)
+	}
 	if err != nil || v <= 0 {
-		return fmt.Errorf("must be a duration such as 60s, 5m or 24h, not %q", text)
+		return fmt.Errorf("must be a duration such as 90s, 30min, 26h or 7d, not %q", text)
 	}
 	*d = Duration(v)
 	return nil
@@ -54,6 +63,31 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // MarshalYAML writes the duration as people do.
 func (d Duration) MarshalYAML() (any, error) {
 	return time.Duration(d).String(), nil
+}
+
+// Period is a Duration, or backup.Forever.
+type Period time.Duration
+
+const forever = "forever"
+
+// UnmarshalText reads a duration, or forever.
+func (p *Period) UnmarshalText(text []byte) error {
+	if string(text) == forever {
+		*p = Period(backup.Forever)
+		return nil
+	}
+	if err := (*Duration)(p).UnmarshalText(text); err != nil {
+		return fmt.Errorf("must be forever or a duration such as 90d, not %q", text)
+	}
+	return nil
+}
+
+// MarshalYAML writes the period as people do.
+func (p Period) MarshalYAML() (any, error) {
+	if p == Period(backup.Forever) {
+		return forever, nil
+	}
+	return time.Duration(p).String(), nil
 }
 
 // List is one string or several.
