@@ -24,7 +24,7 @@ func ReadManifest(ctx context.Context, store blob.Store, key string) (*Manifest,
 }
 
 func readManifest(ctx context.Context, store blob.Store, key string) (data []byte, err error) {
-	body, err := store.Open(ctx, key, 0, -1)
+	body, err := openBounded(ctx, store, key, 0, -1, readTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("open manifest %q: %w", key, err)
 	}

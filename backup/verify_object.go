@@ -143,7 +143,7 @@ func (r *rangeReader) at(ctx context.Context, offset, length int64) error {
 	if r.v.full() {
 		length = -1
 	}
-	body, err := r.v.store.Open(ctx, r.v.o.Key, offset, length)
+	body, err := openBounded(ctx, r.v.store, r.v.o.Key, offset, length, readTimeout)
 	if err != nil {
 		return fmt.Errorf("open object %q: %w", r.v.o.Key, err)
 	}

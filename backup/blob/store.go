@@ -36,7 +36,8 @@ const MaxKeyLen = 1024
 // Store is a destination of backups. Keys are slash-separated, percent-encoded
 // paths of at most MaxKeyLen bytes without empty, "." or ".." segments; what
 // ValidateKey refuses, a store refuses. It may also refuse a key that is a
-// directory of another's.
+// directory of another's, and one with a segment that ends in a dot, which Azure
+// may take for the same without it: no key is made so.
 //
 // Its methods may be called by many goroutines and processes at once, and each
 // may be called again after an error: what they did before does no harm then.
@@ -76,7 +77,8 @@ type Store interface {
 	// Open reads length bytes of the object from offset on; length -1 reads to
 	// the end: ErrNotFound. The body ends with io.EOF only when all of them were
 	// read; for a range that goes beyond the object's end, Open or the body
-	// returns io.ErrUnexpectedEOF. The caller closes it.
+	// returns io.ErrUnexpectedEOF. Its Read returns as soon as ctx ends, too. The
+	// caller closes it.
 	Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
 
 	// Stat describes the object: ErrNotFound.

@@ -189,6 +189,51 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
+// A service that stops in the middle of a body holds up no Read for longer, either.
+func TestBodyStops(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		w.Header().Set("ETag", `"x"`)
+		_, _ = w.Write(letters(500))
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-done:
+		}
+	}))
+	defer server.Close()
+	defer close(done)
+	s := elsewhere(t, server.URL, &azureblob.Options{OpTimeout: 200 * time.Millisecond, MaxRetries: -1})
+	body, err := s.Open(t.Context(), "a", 0, -1)
+	require.NoError(t, err)
+	defer body.Close()
+	data, err := io.ReadAll(body)
+	require.ErrorContains(t, err, "no answer in time")
+	require.Equal(t, letters(500), data)
+}
+
+// Without a length nothing tells the end of a blob from a cut.
+func TestOpenWithoutLength(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"x"`)
+		_ = http.NewResponseController(w).Flush()
+		_, _ = w.Write(letters(1000))
+	}))
+	defer server.Close()
+	s := elsewhere(t, server.URL, quick())
+	_, err := s.Open(t.Context(), "a", 0, -1)
+	require.ErrorContains(t, err, "has no length")
+	body, err := s.Open(t.Context(), "a", 0, 1000)
+	require.NoError(t, err)
+	defer body.Close()
+	data, err := io.ReadAll(body)
+	require.NoError(t, err)
+	require.Equal(t, letters(1000), data)
+}
+
 // No error shows the signature in the URL.
 func TestErrorsShowNoSignature(t *testing.T) {
 	t.Parallel()

@@ -21,7 +21,8 @@ type Options struct {
 	StageTimeout time.Duration
 
 	// OpTimeout is how long any other call may take, with all retries, and how
-	// long Open waits for the first byte. Defaults to 60 seconds.
+	// long Open waits for the first byte and each Read of its body for more.
+	// Defaults to 60 seconds.
 	OpTimeout time.Duration
 
 	// MaxRetries is how often a request is sent again after a network error, a
@@ -114,7 +115,8 @@ func (o *Options) forOp(ctx context.Context) (context.Context, context.CancelFun
 // ClientOptions returns options for a container's client that suit a Store: a
 // transport of its own that keeps as many connections open as uploads need, and
 // bounds how long it connects and waits for an answer. The SDK's own keeps 10,
-// and waits for ever.
+// and waits for ever. Like that one it takes the proxy that the environment names:
+// set Proxy of its http.Transport to nil for none, or to one of your own.
 func ClientOptions() *container.ClientOptions {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	transport := &http.Transport{

@@ -122,10 +122,15 @@ func (s *Store) download(ctx context.Context, key string, offset, length int64) 
 		return nil, cause
 	}
 	left := length
-	if left < 0 {
-		left = orZero(resp.ContentLength)
+	if left < 0 && resp.ContentLength != nil {
+		left = *resp.ContentLength
 	}
-	return &ranged{ctx: within, cancel: cancel, body: resp.NewRetryReader(within, nil), left: left}, nil
+	if left < 0 {
+		_ = resp.Body.Close()
+		cancel(nil)
+		return nil, errors.New("the answer has no length: something between changes it")
+	}
+	return &ranged{ctx: within, cancel: cancel, body: resp.NewRetryReader(within, nil), left: left, stall: s.opts.OpTimeout}, nil
 }
 
 // ranged is the body of a range. It ends with io.EOF only when all of it came.
@@ -134,12 +139,14 @@ type ranged struct {
 	cancel context.CancelCauseFunc
 	body   io.ReadCloser
 	left   int64
+	stall  time.Duration // the longest that a Read may take
 }
 
 func (r *ranged) Read(p []byte) (int, error) {
 	if r.left == 0 {
 		return 0, io.EOF
 	}
+	defer time.AfterFunc(r.stall, func() { r.cancel(errNoAnswer) }).Stop()
 	n, err := r.body.Read(p[:min(int64(len(p)), r.left)])
 	r.left -= int64(n)
 	switch { // an error that only wraps io.EOF is a connection that broke
