@@ -38,7 +38,7 @@ type Config struct {
 	Store blob.Store
 
 	// Prefix is put before every object's key, without a slash at its end; at
-	// most 100 bytes. Defaults to none.
+	// most 100 bytes, none of its segments with a dot at its end. Defaults to none.
 	Prefix string
 
 	// Providers are the providers that exist, in any order. It may be empty in a
@@ -157,6 +157,9 @@ func (c *Client) validate() error {
 	}
 	if len(c.cfg.Prefix) > 100 || strings.HasPrefix(c.cfg.Prefix, "/") || strings.HasSuffix(c.cfg.Prefix, "/") {
 		return errors.New("Prefix must have at most 100 bytes and neither begin nor end with a slash")
+	}
+	if strings.HasSuffix(c.cfg.Prefix, ".") || strings.Contains(c.cfg.Prefix, "./") {
+		return errors.New("Prefix must not have a segment that ends with a dot: Azure may drop it")
 	}
 	switch {
 	case c.cfg.Pool != nil && undescribed(c.cfg.Pool.Config().ConnConfig.DefaultQueryExecMode):

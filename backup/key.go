@@ -40,14 +40,16 @@ func prefixUnder(prefix, userID, siteID, backupID string) string {
 }
 
 // escapeSegment percent-encodes everything but the unreserved characters of
-// RFC 3986 §2.3, and a dot at the beginning, so that no id is "." or ".." or
-// hidden on a file system.
+// RFC 3986 §2.3, and a dot at the beginning or the end, so that no id is "." or
+// ".." or hidden on a file system, and none ends in what Azure may drop: what is
+// stored for "acme." would be in the place of "acme" there. Objects keep the keys
+// that earlier releases, which left the last dot, gave them.
 func escapeSegment(s string) string {
 	const hex = "0123456789ABCDEF"
 	var sb strings.Builder
 	for i := range len(s) {
 		ch := s[i]
-		if unreserved(ch) && (ch != '.' || i > 0) {
+		if unreserved(ch) && (ch != '.' || i > 0 && i < len(s)-1) {
 			sb.WriteByte(ch)
 			continue
 		}

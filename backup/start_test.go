@@ -153,6 +153,8 @@ func TestNewRejects(t *testing.T) {
 	for want, cfg := range map[string]backup.Config{
 		"Schema must":                     {Schema: "No Schema"},
 		"Prefix must":                     {Prefix: "a/"},
+		"must not have a segment that":    {Prefix: "a./b"},
+		"that ends with a dot":            {Prefix: "b/a."},
 		"MaxSkew must":                    {MaxSkew: 1},
 		`provider name "A" must`:          {Providers: []backup.ProviderConfig{{Name: "A"}}},
 		"configured twice":                {Providers: []backup.ProviderConfig{{Name: "a"}, {Name: "a"}}},

@@ -102,7 +102,7 @@ func checkMetadata(ctx context.Context, b *bench) error {
 // oddKeys are keys that a store might take for something else.
 var oddKeys = []string{
 	"%2F", "%2f", "%20a", "%", "a%00b", "~a", "a~", "a+b", "a=b", "a&b", "a@b", "a:b", "a;b", "a,b", "a*b", "a'b", `a"b`,
-	"a?b", "a#b", "a!b", "a|b", "a<b>", "a(b)", "a[b]", "a{b}", "a^b`", "$a", "-a", "_a", ".a", "..a", "...", ".staging", ".meta", ".tmp-a",
+	"a?b", "a#b", "a!b", "a|b", "a<b>", "a(b)", "a[b]", "a{b}", "a^b`", "$a", "-a", "_a", ".a", "..a", "a..b", ".staging", ".meta", ".tmp-a",
 	"a.json", "a.meta", "a.tmp", "lock", "UPPER", "upper", "658683afc91423af04d82152/x%3Fy/0197f0a1-0000-7000-8000-000000000000",
 }
 
