@@ -22,6 +22,14 @@ func backoff(n int) time.Duration {
 	return d - rand.N(d/4) //nolint:gosec // jitter, not a secret
 }
 
+// patience is the wait where a source or the store has no time and doesn't say how
+// long: half of the time since that began, from one second to five minutes, less up
+// to a quarter at random.
+func patience(since time.Duration) time.Duration {
+	d := min(max(since/2, backoffFirst), backoffMax)
+	return d - rand.N(d/4) //nolint:gosec // jitter, not a secret
+}
+
 const maxMessage = 500
 
 // oneLine makes a message fit to be shown in a list: one line of at most 500

@@ -47,7 +47,7 @@ type Class string
 const (
 	ClassPermanent  Class = "permanent"   // trying again can't help
 	ClassRetryable  Class = "retryable"   // try again after a backoff
-	ClassRetryAfter Class = "retry_after" // try again when the source said; uses up no attempt
+	ClassRetryAfter Class = "retry_after" // try again when the source or the store said; uses up no attempt
 )
 
 // ClassError is an error with its class, an operator's hint, and, for
@@ -55,7 +55,7 @@ const (
 // RetryAfter.
 type ClassError struct {
 	Class Class
-	After time.Duration // only for ClassRetryAfter
+	After time.Duration // only for ClassRetryAfter; 0: nobody said, and the waits grow to 5 minutes
 	Hint  string        // one sentence for the operator: what to look at; may be empty
 	Err   error
 }
@@ -79,7 +79,9 @@ func Retryable(err error, hint string) error {
 	return &ClassError{Class: ClassRetryable, Hint: hint, Err: err}
 }
 
-// RetryAfter marks err as one after which the source asked to wait for d.
+// RetryAfter marks err as one after which the source asked to wait for d. 0 is for a
+// source that has no time and doesn't say how long: the waits grow from one second
+// to five minutes then.
 func RetryAfter(err error, d time.Duration, hint string) error {
 	return &ClassError{Class: ClassRetryAfter, After: d, Hint: hint, Err: err}
 }

@@ -178,7 +178,9 @@ func (p RetryPolicy) decide(f *ClassError, failures int, age time.Duration) Outc
 	case ClassPermanent:
 		return Outcome{Final: true}
 	case ClassRetryAfter:
-		delay = max(f.After, time.Second)
+		if delay = max(f.After, time.Second); f.After <= 0 {
+			delay = patience(age)
+		}
 	default:
 		if failures+1 >= p.MaxAttempts {
 			return Outcome{Final: true}

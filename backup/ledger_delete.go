@@ -113,6 +113,9 @@ func (ch *change) failedStep(cause *ClassError, p RetryPolicy, since time.Durati
 	if ch.b.failures++; ch.b.failures >= p.MaxAttempts {
 		out.Final = true
 	}
+	if cause.Class == ClassRetryAfter && cause.After <= 0 {
+		out.Delay = patience(since)
+	}
 	return out
 }
 

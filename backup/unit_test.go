@@ -45,11 +45,33 @@ func TestDecide(t *testing.T) {
 		"too old":                {err, 0, time.Hour, true},
 		"wait":                   {RetryAfter(err, time.Minute, ""), 50, 0, false},
 		"wait beyond the bound":  {RetryAfter(err, time.Minute, ""), 0, time.Hour - time.Second, true},
+		"wait, nobody says":      {RetryAfter(err, 0, ""), 50, 0, false},
 		"wait longer than bound": {RetryAfter(err, 2*time.Hour, ""), 0, 0, true},
 	} {
 		require.Equal(t, c.final, p.decide(Classify(c.err), c.failures, c.age).Final, name)
 	}
 	require.False(t, RetryPolicy{MaxAttempts: 3}.decide(Classify(err), 0, 1<<60).Final, "no bound")
+}
+
+// Where nobody says how long to wait the waits grow, and end with what bounds all.
+func TestWaitsGrow(t *testing.T) {
+	t.Parallel()
+	p := RetryPolicy{MaxAttempts: 1, RetryFor: 24 * time.Hour}
+	var age, last time.Duration
+	waits := 0
+	for ; ; waits++ {
+		out := p.decide(Classify(RetryAfter(errors.New("503"), 0, "")), 0, age)
+		if out.Final {
+			break
+		}
+		require.LessOrEqual(t, out.Delay, 5*time.Minute)
+		require.Greater(t, out.Delay, 500*time.Millisecond)
+		age, last = age+out.Delay, out.Delay
+	}
+	require.Greater(t, last, 3*time.Minute)
+	require.Less(t, waits, 500)
+	require.Greater(t, age, 23*time.Hour)
+	require.Greater(t, p.decideStep(Classify(RetryAfter(errors.New("503"), 0, "")), 0, time.Hour).Delay, 3*time.Minute)
 }
 
 func FuzzEscapeSegment(f *testing.F) {

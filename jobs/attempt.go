@@ -135,6 +135,9 @@ func (a *attempt) admit(ex *backup.Export, req *backup.ExportRequest) error {
 	if limit := a.provider.MaxSize; limit > 0 && ex.Size > limit {
 		return backup.TooLarge("export", limit, ex.Size, ex.Offset)
 	}
+	if most := blob.Capacity(a.w.cfg.PartSize); ex.Size > most {
+		return backup.Permanent(fmt.Errorf("open export: announced %d bytes, and %d parts hold %d: %w", ex.Size, blob.MaxParts, most, blob.ErrTooManyParts), tooManyHint)
+	}
 	return nil
 }
 
@@ -256,6 +259,8 @@ type progressOutput struct {
 	Object        string `json:"object"` // its key in the store, when it will be there
 }
 
+const tooManyHint = "use larger parts"
+
 // classifyStage gives the engine's errors their class and hint.
 func classifyStage(err error) error {
 	var store *blob.StoreError
@@ -264,7 +269,7 @@ func classifyStage(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, blob.ErrTooManyParts):
-		return backup.Permanent(err, "use larger parts")
+		return backup.Permanent(err, tooManyHint)
 	case errors.Is(err, blob.ErrCursor):
 		return backup.Permanent(err, "this is a bug of the provider")
 	case errors.Is(err, blob.ErrStalled):
@@ -278,11 +283,11 @@ func classifyStage(err error) error {
 	}
 }
 
-// storeFailed classes an error of the store: it may have said how long it wants
-// to be left alone.
+// storeFailed classes an error of the store: it may want to be left alone, and have
+// said how long.
 func storeFailed(err error) error {
 	var throttled *blob.ThrottledError
-	if errors.As(err, &throttled) && throttled.After > 0 {
+	if errors.As(err, &throttled) {
 		return backup.RetryAfter(err, throttled.After, "the store limits requests: run fewer tasks at once, or raise the account's limits")
 	}
 	return backup.Retryable(err, "look at the store")

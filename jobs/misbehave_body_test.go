@@ -82,6 +82,10 @@ func bodyRows() []misbehavior {
 			name: "json", answers: []answer{respond(http.StatusOK, []byte(`{"error":"later"}`), "Content-Type", "application/json")}, http: declared,
 			class: backup.ClassPermanent, message: "not declared: application/json",
 		},
+		{
+			name: "503-passes", answers: []answer{respond(http.StatusServiceUnavailable, nil), respond(http.StatusTooManyRequests, nil), whole()}, asked: []string{"", "", ""},
+			proof: backup.ProofLength, // without a Retry-After, in one attempt
+		},
 		{name: "204", answers: []answer{respond(http.StatusNoContent, nil)}, class: backup.ClassPermanent, message: "the export is empty"},
 		{name: "204-allowed", answers: []answer{respond(http.StatusNoContent, nil)}, provider: allowEmpty, proof: backup.ProofLength, content: []byte{}},
 		{name: "0-bytes", answers: []answer{respond(http.StatusOK, nil, "Content-Length", "0")}, class: backup.ClassPermanent, message: "the export is empty"},

@@ -2,11 +2,19 @@ package jobs
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
 	"testing"
+	"testing/iotest"
+	"time"
 
+	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/blob"
 	"github.com/sitebackup/sitebackup/examples/mockapi/export"
 )
 
@@ -129,4 +137,31 @@ type unsized struct{ tiny }
 
 func (unsized) Size(context.Context, *backup.ExportRequest) (int64, error) {
 	return 0, context.DeadlineExceeded
+}
+
+// What can't fit into the most parts there may be is refused before a byte is read.
+func TestMorePartsThanThereMayBe(t *testing.T) {
+	most := blob.Capacity(64 << 10)
+	var read atomic.Int64
+	b := setup(t, only(func(context.Context, *backup.ExportRequest) (*backup.Export, error) {
+		read.Add(1)
+		return &backup.Export{Body: io.NopCloser(iotest.ErrReader(errors.New("was read"))), Size: most + read.Load() - 1}, nil
+	}, attempts(2)))
+	b.work(func(c *Config, _ *river.Config) { c.PartSize = 64 << 10 })
+	got := b.wait(b.start())
+	require.Equal(t, backup.StateFailed, got.State)
+	require.Equal(t, backup.ClassPermanent, got.Failure.Class)
+	require.Contains(t, got.Failure.Message, fmt.Sprintf("announced %d bytes, and 50000 parts hold %d", most+1, most))
+	require.Contains(t, got.Tasks[0].Attempts[0].Failure.Message, "was read", "what just fits isn't refused")
+}
+
+// A store that has no time uses no attempt up, whether or not it says how long.
+func TestThrottledStore(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{0, time.Minute} {
+		err := backup.Classify(storeFailed(&blob.StoreError{Op: "stage part 1", Err: &blob.ThrottledError{After: after, Err: errors.New("503")}}))
+		require.Equal(t, backup.ClassRetryAfter, err.Class)
+		require.Equal(t, after, err.After)
+	}
+	require.Equal(t, backup.ClassRetryable, backup.Classify(storeFailed(errors.New("500"))).Class)
 }

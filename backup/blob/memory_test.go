@@ -181,6 +181,7 @@ func TestTooManyParts(t *testing.T) {
 	c, err := blob.StageSized(t.Context(), f, key, &pattern{size: most}, options(), 1)
 	require.NoError(t, err)
 	require.Len(t, c.Parts, blob.MaxParts)
+	require.EqualValues(t, most, blob.Capacity(1))
 
 	body := &pattern{size: 2 * most}
 	o := options()

@@ -26,6 +26,16 @@ func (s schedule) size(index int) int64 {
 	return min(s.first<<(index/growEvery), maxPartSize)
 }
 
+// Capacity is how many bytes MaxParts parts hold at most, the first of which has
+// partSize bytes (see UploadOptions). A longer stream gives ErrTooManyParts.
+func Capacity(partSize int64) (n int64) {
+	s := schedule{first: partSize}
+	for index := 0; index < MaxParts; index += growEvery {
+		n += s.size(index) * growEvery
+	}
+	return n
+}
+
 // window is how many bytes the upload may hold in buffers while it handles parts
 // of size bytes: those of Concurrency parts that are staged and of one that is
 // filled; and of two parts, however large they have grown.

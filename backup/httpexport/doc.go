@@ -70,8 +70,8 @@
 // Retryable, since it may pass: everything of the network; 5xx; 202; the 4xx
 // above; 302, 303 and 307 to where we don't go, and a 200 with an HTML page:
 // that's how a site in maintenance, or an expired login, answers. The number of
-// attempts bounds these, too. A Retry-After of 202, 429 and 503 is heeded,
-// within 1 second and 24 hours.
+// attempts bounds these, too. A 429 or 503 uses no attempt up: the source has no
+// time. A Retry-After of 202, 429 and 503 is heeded, within 1 second and 24 hours.
 //
 // Errors are stored and shown. Their texts have the URL without its query, the
 // status and the content type, and nothing else of a response: neither its body nor

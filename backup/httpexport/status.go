@@ -39,6 +39,9 @@ func (p *Provider) statusError(resp *http.Response) error {
 		if after, ok := parseRetryAfter(resp.Header.Get("Retry-After"), p.now()); ok {
 			return backup.RetryAfter(err, after, hint)
 		}
+		if code != http.StatusAccepted {
+			return backup.RetryAfter(err, 0, hint)
+		}
 	}
 	if code >= 500 || passing[code] {
 		return backup.Retryable(err, hint)

@@ -17,7 +17,8 @@ func TestStatusClasses(t *testing.T) {
 	for class, statuses := range map[backup.Class][]int{
 		backup.ClassPermanent: {201, 203, 205, 206, 207, 226, 400, 401, 402, 403, 404, 405, 406, 407, 410, 411, 412, 413,
 			414, 415, 416, 417, 418, 422, 426, 428, 431, 451, 499},
-		backup.ClassRetryable: {202, 408, 409, 421, 423, 425, 429, 500, 501, 502, 503, 504, 507, 520, 599},
+		backup.ClassRetryable:  {202, 408, 409, 421, 423, 425, 500, 501, 502, 504, 507, 520, 599},
+		backup.ClassRetryAfter: {429, 503},
 	} {
 		for _, status := range statuses {
 			p := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -72,9 +73,10 @@ func TestRetryAfter(t *testing.T) {
 		{429, "999999999", backup.ClassRetryAfter, 24 * time.Hour},
 		{503, "Wed, 02 Jan 2030 03:04:04 GMT", backup.ClassRetryAfter, time.Second},
 		{429, "Sat, 02 Jan 2300 03:04:04 GMT", backup.ClassRetryAfter, 24 * time.Hour},
-		{429, "later", backup.ClassRetryable, 0},
-		{503, "-7", backup.ClassRetryable, 0},
-		{503, "", backup.ClassRetryable, 0},
+		{429, "later", backup.ClassRetryAfter, 0},
+		{503, "-7", backup.ClassRetryAfter, 0},
+		{503, "", backup.ClassRetryAfter, 0},
+		{202, "", backup.ClassRetryable, 0},
 		{500, "7", backup.ClassRetryable, 0},
 		{403, "7", backup.ClassPermanent, 0},
 	} {
