@@ -112,6 +112,39 @@ func TestStall(t *testing.T) {
 	})
 }
 
+// closePanics is a body that waits until it is closed, and panics then.
+type closePanics struct{ *hang }
+
+func (c closePanics) Close() error {
+	_ = c.hang.Close()
+	panic("a bug of the provider")
+}
+
+// A body that panics when it is closed, by a timer or since the context has ended,
+// panics where Stage was called and not on a goroutine of its own, which would end
+// the process; and leaves nothing running.
+func TestPanicOfClose(t *testing.T) {
+	t.Parallel()
+	for name, stop := range map[string]func(*blob.UploadOptions, context.CancelFunc){
+		"stall":  func(o *blob.UploadOptions, _ context.CancelFunc) { o.StallTimeout = time.Minute },
+		"cancel": func(_ *blob.UploadOptions, cancel context.CancelFunc) { time.AfterFunc(time.Second, cancel) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				o := small()
+				stop(o, cancel)
+				defer func() {
+					require.ErrorContains(t, recover().(error), "closing the body has panicked: a bug of the provider")
+				}()
+				_, _ = blob.Stage(ctx, newMemStore(), key, closePanics{newHang(patternBytes(part + 7))}, o)
+			})
+		})
+	}
+}
+
 // trickle gives a byte at a time, each after a pause.
 type trickle struct {
 	script

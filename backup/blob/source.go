@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -18,6 +19,7 @@ type source struct {
 	ctx      context.Context // the upload's, for as long as it reads
 	body     io.ReadCloser
 	closing  sync.Once
+	panicked error       // by the body's Close
 	unwatch  func() bool // ends the watch on ctx
 	received int64       // bytes of the whole stream
 	limit    int64       // received never exceeds it by more than one
@@ -59,7 +61,19 @@ func (s *source) close() {
 
 // closeBody closes the body once and waits until it is closed. What Close says
 // is of no use: the stream's end, or the error, was seen before.
-func (s *source) closeBody() { s.closing.Do(func() { _ = s.body.Close() }) }
+//
+// It runs on goroutines of timers and contexts, too, where a panic would end the
+// process: run makes it the caller's.
+func (s *source) closeBody() {
+	s.closing.Do(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				s.panicked = fmt.Errorf("closing the body has panicked: %v\n\n%s", p, debug.Stack())
+			}
+		}()
+		_ = s.body.Close()
+	})
+}
 
 // fill reads until p is full, or until a mark that is a good place to end it. It
 // returns how much was read, together with io.EOF at the end of the stream and

@@ -99,6 +99,9 @@ func (u *upload) run(parent context.Context, body io.ReadCloser) (*Content, erro
 
 	err := u.pump(ctx, src)
 	settle()
+	if src.panicked != nil {
+		panic(src.panicked)
+	}
 	return u.finish(ctx, j, src.received, err)
 }
 
