@@ -256,3 +256,52 @@ func TestPartsOfACommittedObject(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, staged)
 }
+
+// A process died when its object was in view and its name not yet synced. Whoever
+// finds the object there, and goes on, has it synced first.
+func TestStatSyncsWhatItShows(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put(t, open(t, dir), "a/b/c", "data")
+	s := open(t, dir)
+	var synced []string
+	fileblob.SetSync(s, func(d *os.File) error {
+		synced = append(synced, d.Name())
+		return nil
+	})
+	_, err := s.Stat(t.Context(), "a/b/c")
+	require.NoError(t, err)
+	require.Equal(t, []string{filepath.Join(dir, "a/b"), filepath.Join(dir, "a"), dir}, cleaned(synced))
+
+	synced = nil
+	fileblob.SetNow(s, func() time.Time { return time.Now().Add(time.Hour) })
+	_, err = s.Stat(t.Context(), "a/b/c")
+	require.NoError(t, err)
+	require.Empty(t, synced, "an old one is safe")
+}
+
+// A directory that New makes is there after a power failure, with all that is in it.
+func TestMakeDirSyncs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var synced []string
+	record := func(d *os.File) error {
+		synced = append(synced, d.Name())
+		return nil
+	}
+	require.NoError(t, fileblob.MakeDir(filepath.Join(dir, "a/b"), record))
+	require.DirExists(t, filepath.Join(dir, "a/b"))
+	require.Equal(t, []string{dir, filepath.Join(dir, "a")}, cleaned(synced))
+	synced = nil
+	require.NoError(t, fileblob.MakeDir(filepath.Join(dir, "a/b"), record))
+	require.Empty(t, synced)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	require.Error(t, fileblob.MakeDir(filepath.Join(dir, "file/a"), record))
+}
+
+func cleaned(names []string) []string {
+	for i, name := range names {
+		names[i] = filepath.Clean(name)
+	}
+	return names
+}

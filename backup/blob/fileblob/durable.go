@@ -36,7 +36,7 @@ func (s *Store) syncDir(dir string) error {
 		return err
 	}
 	defer d.Close() // nothing was written through it
-	return d.Sync()
+	return s.sync(d)
 }
 
 // syncDirs makes dir and every directory above it durable. Who made one of them

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"time"
 
 	"github.com/sitebackup/sitebackup/backup/blob"
 )
@@ -101,7 +103,13 @@ func (s *Store) statObject(key string) (os.FileInfo, error) {
 	return info, err
 }
 
-// Stat reads the object's sidecar.
+// unsynced is how old an object must be before its name is durable for certain,
+// whatever became of the process that gave it.
+const unsynced = 10 * time.Minute
+
+// Stat reads the object's sidecar. The process that made the object may have died
+// before it had synced its name, so that of a young one is synced: who is told that
+// the object is there relies on it.
 func (s *Store) Stat(ctx context.Context, key string) (*blob.Object, error) {
 	var obj *blob.Object
 	err := s.look(ctx, key, func(info os.FileInfo, c *sidecar) error {
@@ -113,6 +121,11 @@ func (s *Store) Stat(ctx context.Context, key string) (*blob.Object, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("stat %q: %w", key, err)
+	}
+	if s.now().Sub(obj.LastModified) < unsynced {
+		if err := s.syncDirs(path.Dir(key)); err != nil {
+			return nil, fmt.Errorf("stat %q: sync: %w", key, err)
+		}
 	}
 	return obj, nil
 }

@@ -46,6 +46,7 @@ type Store struct {
 	sweeping  sync.Mutex
 	lastSweep time.Time
 	now       func() time.Time
+	sync      func(*os.File) error // of directories
 }
 
 // New opens dir as a store. opts may be nil.
@@ -64,7 +65,7 @@ func New(dir string, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("open file store: %w", err)
 	}
 	if opts.Create {
-		if err := os.MkdirAll(abs, dirPerm); err != nil {
+		if err := makeDir(abs, (*os.File).Sync); err != nil {
 			return nil, fmt.Errorf("create file store: %w", err)
 		}
 	}
@@ -72,7 +73,30 @@ func New(dir string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open file store: %w", err)
 	}
-	return &Store{dir: abs, root: root, now: systemTime}, nil
+	return &Store{dir: abs, root: root, now: systemTime, sync: (*os.File).Sync}, nil
+}
+
+// makeDir makes dir and what is missing above it, durably: all that is stored would
+// be gone with its name.
+func makeDir(dir string, sync func(*os.File) error) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDir(parent, sync); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, dirPerm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	d, err := os.Open(parent)
+	if err != nil {
+		return err
+	}
+	defer d.Close() // nothing was written through it
+	return sync(d)
 }
 
 // String is the directory as a URL: "file:///var/backups".
