@@ -92,6 +92,19 @@ func (decoding) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Uncompressed: true, ContentLength: -1, Body: http.NoBody, Request: r}, nil
 }
 
+// forgetful is a transport that leaves Response.Request out.
+type forgetful struct{}
+
+func (forgetful) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusTeapot, Body: http.NoBody}, nil
+}
+
+func TestTransportThatForgetsTheRequest(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t, "http://example.com"+template, func(c *httpexport.Config) { c.Transport = forgetful{} })
+	require.ErrorContains(t, fails(t, p, request()), "GET http://example.com/export/u1/s1: 418 I'm a teapot")
+}
+
 func TestRequestHeaders(t *testing.T) {
 	t.Parallel()
 	seen := make(chan *http.Request, 1)

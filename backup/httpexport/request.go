@@ -33,6 +33,9 @@ func (p *Provider) roundTrip(c *call, u *url.URL) (*http.Response, error) {
 	if err != nil {
 		return nil, backup.Retryable(fmt.Errorf("%s: %w", describe(r), safe(err)), networkHint(err))
 	}
+	if resp.Request == nil {
+		resp.Request = r // a transport of the caller's own may leave it out
+	}
 	return resp, nil
 }
 
