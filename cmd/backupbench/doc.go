@@ -49,7 +49,7 @@
 //
 // The targets compare the least of all runs, because what else a machine does only adds. --gate ends
 // with status 1 when one for processor time or memory is missed; before that it runs up to three
-// times as many rounds. Speed is printed and not gated: it is the machine's.
+// times as many rounds. One that nothing was measured for is missed. Speed is printed and not gated: it is the machine's.
 //
 // # Results
 //

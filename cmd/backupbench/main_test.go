@@ -131,6 +131,36 @@ func TestTargets(t *testing.T) {
 	}, got)
 }
 
+// A gate that has nothing to compare isn't open.
+func TestGateWithoutMeasurements(t *testing.T) {
+	t.Parallel()
+	for _, only := range [][]kind{{kindEngine}, {kindSHA256, kindUnhashed, kindEngine}, {kindEngine, kindTask, kindRclone}} {
+		c := &runCmd{Gate: true, Only: only, Runs: 1, Part: 8 * mib, Concurrency: 4, Distant: 1}
+		require.ErrorContains(t, c.complete(), "--only must have sha256, unhashed, engine", only)
+	}
+	c := &runCmd{Gate: true, Only: []kind{kindSHA256, kindUnhashed, kindEngine, kindTask}, Size: []size{gib}, Network: []network{networkPlain}, Part: 8 * mib, Concurrency: 4}
+	s := time.Second
+	all := c.targets(testResults(t, map[kind]sample{kindUnhashed: used(s, 0), kindEngine: used(s, 60*mib), kindTask: used(s, 0)}))
+	missed := make(map[string]bool)
+	for _, target := range all {
+		missed[target.what] = target.gated && !target.met()
+	}
+	require.Equal(t, map[string]bool{
+		"CPU of engine / (unhashed + SHA-256), HTTP, 1 GiB": true,
+		"CPU of task / (unhashed + SHA-256), HTTP, 1 GiB":   true,
+		"memory of engine's process, HTTP, 1 GiB":           false,
+		"memory of task's process, HTTP, 1 GiB":             true,
+	}, missed)
+	require.Equal(t, 3, strings.Count(targetTable(all), " nothing |"))
+}
+
+// Numbers of another rclone aren't those of the documentation.
+func TestRcloneVersion(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "rclone v1.76.0, with its defaults.\n", rcloneLine("rclone v1.76.0"))
+	require.Equal(t, "rclone v1.70.1, with its defaults; the documented numbers are of rclone v1.76.0.\n", rcloneLine("rclone v1.70.1"))
+}
+
 // Memory that grows with the size is a miss of its own.
 func TestFlatMemory(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,18 @@ func (l *lab) startRclone(ctx context.Context) error {
 	return nil
 }
 
+// rcloneVersion is the one that the numbers in this package's documentation are of.
+const rcloneVersion = "rclone v1.76.0"
+
+// rcloneLine says which rclone was run.
+func rcloneLine(version string) string {
+	s := version + ", with its defaults"
+	if version != rcloneVersion {
+		s += "; the documented numbers are of " + rcloneVersion
+	}
+	return s + ".\n"
+}
+
 // rcloneVersionOf is what rclone says of itself, in its first line.
 func rcloneVersionOf(path string) string {
 	out, err := exec.Command(path, "version").Output() //nolint:noctx // the user's rclone; it takes milliseconds

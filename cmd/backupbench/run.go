@@ -81,6 +81,9 @@ func (c *runCmd) complete() error {
 	default:
 		c.Only = slices.Clone(kinds)
 	}
+	if gate := []kind{kindSHA256, kindUnhashed, kindEngine, kindTask}; c.Gate && !containsAll(c.Only, gate) {
+		return fmt.Errorf("--gate compares what is measured in the same run: --only must have %s", join(gate))
+	}
 	switch {
 	case len(c.Network) > 0:
 	case c.Gate:
@@ -103,6 +106,10 @@ func (c *runCmd) complete() error {
 	}
 	c.Only = slices.DeleteFunc(c.Only, func(k kind) bool { return k == kindRclone })
 	return nil
+}
+
+func containsAll(all, some []kind) bool {
+	return !slices.ContainsFunc(some, func(k kind) bool { return !slices.Contains(all, k) })
 }
 
 // rounds runs each case as often as it is to be run, one after the other, so that what else the

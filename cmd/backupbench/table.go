@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ func (c *runCmd) describe(r *results) string {
 	s := fmt.Sprintf("%d interleaved runs; parts of %s, %d at a time; %s, %s/%s, %d processors.\n",
 		runs, c.Part, c.Concurrency, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	if slices.Contains(c.Only, kindRclone) {
-		s += fmt.Sprintf("%s, with its defaults.\n", rcloneVersionOf(c.Rclone))
+		s += rcloneLine(rcloneVersionOf(c.Rclone))
 	}
 	return s
 }
@@ -54,7 +55,11 @@ func targetTable(targets []target) string {
 		if !t.met() {
 			met = "**no**"
 		}
-		rows = append(rows, []string{t.what, number(t.value) + t.unit, number(t.max) + t.unit, met})
+		measured := number(t.value) + t.unit
+		if math.IsInf(t.value, 1) {
+			measured = "nothing"
+		}
+		rows = append(rows, []string{t.what, measured, number(t.max) + t.unit, met})
 	}
 	return markdown(rows, 1)
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 )
 
@@ -25,6 +27,10 @@ const (
 	flatFrom        = gib // shorter exports don't fill all that is there to be filled
 )
 
+// unmeasured is the value of a target that --gate is to look at and nothing says
+// anything about. It is missed: a gate that compares nothing would always be open.
+var unmeasured = math.Inf(1)
+
 // targets are those that the runs say something about.
 func (c *runCmd) targets(r *results) []target {
 	var all []target
@@ -41,16 +47,23 @@ func (c *runCmd) ratios(r *results, size size, network network) []target {
 	where := fmt.Sprintf(", %s, %s", c.title(network), size)
 	of := func(k kind, m measureOf) time.Duration { return r.least(item{size, network, k}, m) }
 	unhashed, sha := of(kindUnhashed, cpu), r.least(item{size, "", kindSHA256}, cpu)
+	base := unhashed + sha
+	if unhashed <= 0 || sha <= 0 {
+		base = 0
+	}
 	var all []target
+	expected := true
 	compare := func(what string, value, base time.Duration, most float64, gated bool) {
-		if value > 0 && base > 0 {
+		switch {
+		case value > 0 && base > 0:
 			all = append(all, target{what + where, float64(value) / float64(base), most, "", gated})
+		case c.Gate && gated && expected:
+			all = append(all, target{what + where, unmeasured, most, "", true})
 		}
 	}
-	if unhashed > 0 && sha > 0 {
-		compare("CPU of engine / (unhashed + SHA-256)", of(kindEngine, cpu), unhashed+sha, engineRatio, true)
-		compare("CPU of task / (unhashed + SHA-256)", of(kindTask, cpu), unhashed+sha, taskRatio, true)
-	}
+	compare("CPU of engine / (unhashed + SHA-256)", of(kindEngine, cpu), base, engineRatio, true)
+	compare("CPU of task / (unhashed + SHA-256)", of(kindTask, cpu), base, taskRatio, true)
+	expected = slices.Contains(c.Only, kindRclone)
 	// rclone's are those of its command. A worker stands there and waits for tasks: what its process
 	// takes to start and to end is no part of one, and neither is how late River tells of a job's end.
 	compare("CPU of engine's process / rclone's", of(kindEngine, processCPUOf), of(kindRclone, processCPUOf), rcloneCPURatio, true)
@@ -72,12 +85,14 @@ func (c *runCmd) memory(r *results) []target {
 			var least, most int64
 			for _, size := range c.Size {
 				peak := r.peak(item{size, network, k})
-				if peak == 0 {
+				if peak == 0 && !c.Gate {
 					continue
 				}
-				all = append(all, target{
-					fmt.Sprintf("memory of %s's process%s, %s", k, where, size), float64(peak) / mib, peakMiB, " MiB", true,
-				})
+				of := target{fmt.Sprintf("memory of %s's process%s, %s", k, where, size), float64(peak) / mib, peakMiB, " MiB", true}
+				if peak == 0 {
+					of.value = unmeasured
+				}
+				all = append(all, of)
 				if size >= flatFrom {
 					most = max(most, peak)
 					if least == 0 || peak < least {
