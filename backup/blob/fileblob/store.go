@@ -91,7 +91,7 @@ func makeDir(dir string, sync func(*os.File) error) error {
 	if err := os.Mkdir(dir, dirPerm); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	d, err := os.Open(parent)
+	d, err := os.Open(parent) //nolint:gosec // the operator's directory
 	if err != nil {
 		return err
 	}
