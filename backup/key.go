@@ -58,6 +58,16 @@ func escapeSegment(s string) string {
 	return sb.String()
 }
 
+// escapeSegmentBefore is what earlier releases had for escapeSegment: they left the
+// last dot.
+func escapeSegmentBefore(s string) string {
+	e := escapeSegment(s)
+	if len(s) > 1 && strings.HasSuffix(s, ".") {
+		e = strings.TrimSuffix(e, "%2E") + "."
+	}
+	return e
+}
+
 func unreserved(ch byte) bool {
 	return 'a' <= ch && ch <= 'z' || 'A' <= ch && ch <= 'Z' || '0' <= ch && ch <= '9' || strings.IndexByte("-._~", ch) >= 0
 }

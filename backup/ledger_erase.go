@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 type ErasureWork struct {
 	ErasureID string
 	Age       time.Duration
-	Prefix    string   // of its objects, with a slash at the end
+	Prefixes  []string // of its objects, each with a slash at the end
 	Batch     []string // objects that are counted, and may not have been removed yet; its run takes out what it removes
 
 	p     EraseParams
@@ -47,19 +48,26 @@ func (l *Ledger) BeginErasure(ctx context.Context, id string, jobID int64) (*Era
 	case err != nil:
 		return nil, fmt.Errorf("begin erasure: %w", err)
 	}
-	w.Prefix = l.c.tenantPrefix(w.p)
+	w.Prefixes = l.c.tenantPrefixes(w.p)
 	return w, nil
 }
 
-func (c *Client) tenantPrefix(p EraseParams) string {
-	prefix := escapeSegment(p.UserID) + "/"
-	if p.SiteID != "" {
-		prefix += escapeSegment(p.SiteID) + "/"
+// tenantPrefixes are the prefix of the tenant's objects and, where it differs, the one
+// that earlier releases gave them.
+func (c *Client) tenantPrefixes(p EraseParams) (all []string) {
+	for _, escape := range []func(string) string{escapeSegment, escapeSegmentBefore} {
+		prefix := escape(p.UserID) + "/"
+		if p.SiteID != "" {
+			prefix += escape(p.SiteID) + "/"
+		}
+		if c.cfg.Prefix != "" {
+			prefix = c.cfg.Prefix + "/" + prefix
+		}
+		if !slices.Contains(all, prefix) {
+			all = append(all, prefix)
+		}
 	}
-	if c.cfg.Prefix != "" {
-		prefix = c.cfg.Prefix + "/" + prefix
-	}
-	return prefix
+	return all
 }
 
 // EraseRows takes the tenant's schedules away, and cancels or begins to delete up to
@@ -157,11 +165,12 @@ func (l *Ledger) eraseBackup(ctx context.Context, b erasableBackup) (err error) 
 	return err
 }
 
-// BackupID is the id within the key of an object below w.Prefix, which may be none.
+// BackupID is the id within the key of an object below prefix, one of w.Prefixes; it
+// may be none.
 // It isn't ok where the key can't be ours: another installation's prefix begins with
 // the name of our tenant.
-func (w *ErasureWork) BackupID(key string) (id string, ok bool) {
-	segments := strings.Split(strings.TrimPrefix(key, w.Prefix), "/")
+func (w *ErasureWork) BackupID(prefix, key string) (id string, ok bool) {
+	segments := strings.Split(strings.TrimPrefix(key, prefix), "/")
 	if w.p.SiteID == "" {
 		segments = segments[1:] // the site
 	}

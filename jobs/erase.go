@@ -203,13 +203,23 @@ func (r *erasureRun) objects(ctx context.Context) (done bool, err error) {
 // orphans are up to eraseLimit objects whose backups have no row. The store is asked
 // first: of a backup that is started now there is a row before there is an object.
 func (r *erasureRun) orphans(ctx context.Context) (keys []string, bytes int64, err error) {
+	for _, prefix := range r.work.Prefixes {
+		keys, bytes, err = r.orphansBelow(ctx, prefix)
+		if err != nil || len(keys) > 0 {
+			break
+		}
+	}
+	return keys, bytes, err
+}
+
+func (r *erasureRun) orphansBelow(ctx context.Context, prefix string) (keys []string, bytes int64, err error) {
 	var page []*blob.Object
 	take := func() error {
-		found, size, err := r.withoutRow(ctx, page)
+		found, size, err := r.withoutRow(ctx, prefix, page)
 		keys, bytes, page = append(keys, found...), bytes+size, page[:0]
 		return err
 	}
-	for o, err := range r.w.store.List(ctx, r.work.Prefix) {
+	for o, err := range r.w.store.List(ctx, prefix) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("list objects: %w", err)
 		}
@@ -224,10 +234,10 @@ func (r *erasureRun) orphans(ctx context.Context) (keys []string, bytes int64, e
 	return keys, bytes, err
 }
 
-func (r *erasureRun) withoutRow(ctx context.Context, page []*blob.Object) (keys []string, bytes int64, err error) {
+func (r *erasureRun) withoutRow(ctx context.Context, prefix string, page []*blob.Object) (keys []string, bytes int64, err error) {
 	var ids []string
 	for _, o := range page {
-		if id, ok := r.work.BackupID(o.Key); ok {
+		if id, ok := r.work.BackupID(prefix, o.Key); ok {
 			ids = append(ids, id)
 		}
 	}
@@ -236,7 +246,7 @@ func (r *erasureRun) withoutRow(ctx context.Context, page []*blob.Object) (keys 
 		return nil, 0, err
 	}
 	for _, o := range page {
-		if id, ok := r.work.BackupID(o.Key); ok && !have[id] {
+		if id, ok := r.work.BackupID(prefix, o.Key); ok && !have[id] {
 			keys, bytes = append(keys, o.Key), bytes+o.Size
 		}
 	}

@@ -174,6 +174,29 @@ func TestEraseSite(t *testing.T) {
 	require.Zero(t, b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup_retention' AND state = 'discarded'"))
 }
 
+// Objects that have the key of an earlier release, which left an id's last dot, are
+// found, too.
+func TestEraseUnderEarlierSpelling(t *testing.T) {
+	b := setup(t, tinySetup(nil))
+	orphan := func(tenant string) string {
+		key := tenant + uuid.NewString() + "/site/" + uuid.NewString()
+		b.put(key, true)
+		return key
+	}
+	orphan("acme./s./")
+	orphan("acme%2E/s%2E/")
+	stays := []string{orphan("acme/s/"), orphan("acme./s/"), orphan("acme%2E/s/")}
+	b.work()
+	e, err := b.client.Erase(b.ctx, backup.EraseParams{UserID: "acme.", SiteID: "s."})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, b.requireErased(e.ID).Objects)
+	require.ElementsMatch(t, stays, b.keys())
+	e, err = b.client.Erase(b.ctx, backup.EraseParams{UserID: "acme."})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, b.requireErased(e.ID).Objects)
+	require.Equal(t, stays[:1], b.keys())
+}
+
 // The erasure is interrupted behind each of its steps: the process is killed. The next
 // one goes on; nothing is left behind, and nothing is counted twice or not at all.
 func TestEraseKilledBehindEachStep(t *testing.T) {
