@@ -29,7 +29,9 @@ type Config struct {
 	Logger *slog.Logger
 
 	// LockTimeout is how long Up and Down wait for another process that is
-	// migrating the same schema. The context may end the wait sooner.
+	// migrating the same schema. The context may end the wait sooner. It isn't about
+	// tables that are locked by other transactions: a migration of ours waits for those
+	// for 3 seconds at a time, so that it holds nobody up for long, and tries 15 times.
 	//
 	// Defaults to 5 minutes.
 	LockTimeout time.Duration

@@ -22,7 +22,9 @@
 //
 // Each migration is a transaction, and records itself in it. One that fails
 // leaves nothing of itself behind; those before it stay, and the next Up goes on
-// from there.
+// from there. One of ours that finds a table locked by a long transaction waits for a few
+// seconds at a time, so that it doesn't hold up everybody behind it, and fails after a
+// minute.
 //
 // # Releases side by side
 //

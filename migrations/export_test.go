@@ -3,6 +3,7 @@ package migrations
 import (
 	"context"
 	"io/fs"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -26,6 +27,16 @@ func DownFrom(ctx context.Context, fsys fs.FS, pool *pgxpool.Pool, config *Confi
 		return nil, err
 	}
 	return m.down(ctx, opts)
+}
+
+// UpImpatiently is UpFrom that waits for a table's lock for a moment, twice.
+func UpImpatiently(ctx context.Context, fsys fs.FS, pool *pgxpool.Pool, config *Config) ([]Applied, error) {
+	m, err := newMigratorFrom(fsys, pool, config)
+	if err != nil {
+		return nil, err
+	}
+	m.tableWait, m.tableTries = 100*time.Millisecond, 2
+	return m.up(ctx)
 }
 
 func newMigratorFrom(fsys fs.FS, pool *pgxpool.Pool, config *Config) (*migrator, error) {

@@ -2,10 +2,14 @@ package migrations
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
@@ -34,6 +38,9 @@ type migrator struct {
 	pool  *pgxpool.Pool
 	own   []migration
 	river *rivermigrate.Migrator[pgx.Tx]
+
+	tableWait  time.Duration
+	tableTries int
 }
 
 // newMigrator needs a pool only for what talks to a database.
@@ -50,7 +57,7 @@ func newMigrator(pool *pgxpool.Pool, config *Config) (*migrator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare river's migrations: %w", err)
 	}
-	return &migrator{cfg: cfg, pool: pool, own: own, river: river}, nil
+	return &migrator{cfg: cfg, pool: pool, own: own, river: river, tableWait: tableWait, tableTries: tableTries}, nil
 }
 
 // runRiver lets River's migrator work and says what it did. When it fails, the
@@ -82,10 +89,43 @@ const notice = `DO $$ BEGIN
 EXCEPTION WHEN undefined_object OR invalid_parameter_value THEN NULL;
 END $$`
 
+// A migration that waits for a table's lock holds up everybody who comes behind it,
+// readers too. So it gives up after tableWait, lets them pass, and tries again, at most
+// tableTries times in all.
+const (
+	tableWait  = 3 * time.Second
+	tablePause = time.Second
+	tableTries = 15
+)
+
 // atomically runs one of our migrations as a transaction.
 func (m *migrator) atomically(ctx context.Context, run func(pgx.Tx) error) error {
+	for try := 1; ; try++ {
+		err := m.once(ctx, run)
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != pgerrcode.LockNotAvailable {
+			return err
+		}
+		if try >= m.tableTries {
+			return fmt.Errorf("tables are locked by another transaction, tried %d times for %s: look in pg_stat_activity for one that has been open for long, and end it: %w", try, m.tableWait, err)
+		}
+		m.cfg.Logger.WarnContext(ctx, "tables are locked by another transaction; the migration is tried again", "schema", m.cfg.Schema, "try", try)
+		timer := time.NewTimer(tablePause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (m *migrator) once(ctx context.Context, run func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, m.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, notice); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprintf("%dms", m.tableWait.Milliseconds())); err != nil {
 			return err
 		}
 		return run(tx)
