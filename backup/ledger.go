@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Ledger is how workers read and write what they do: package jobs uses it, and
@@ -16,11 +18,18 @@ import (
 // that the verb is for, the verb returns ErrLeaseLost and writes nothing.
 type Ledger struct {
 	c       *Client
-	general bool // never a single statement; for tests
+	general bool          // never a single statement; for tests
+	leases  *pgxpool.Pool // of Renew; nil: the client's
 }
 
 // Ledger returns the workers' verbs. They need Config.Pool.
 func (c *Client) Ledger() *Ledger { return &Ledger{c: c} }
+
+// RenewOn returns a ledger that renews leases on connections of pool, or of the client's
+// where pool is nil.
+func (l *Ledger) RenewOn(pool *pgxpool.Pool) *Ledger {
+	return &Ledger{c: l.c, general: l.general, leases: pool}
+}
 
 // Lease is the right to work on a task, or on the planning or sealing of a
 // backup, until it ends without being renewed.
@@ -118,7 +127,7 @@ func renewal(table, set string) string {
 }
 
 func (l *Ledger) renew(ctx context.Context, held map[uuid.UUID]bool, query string, args named) error {
-	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(query), args)
+	rows, err := cmp.Or(l.leases, l.c.cfg.Pool).Query(ctx, l.c.sql(query), args)
 	if err != nil {
 		return fmt.Errorf("renew leases: %w", err)
 	}

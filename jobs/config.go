@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/backup/blob"
@@ -72,6 +73,10 @@ type Config struct {
 	// sealing, deleting, verifying. Defaults to
 	// 10.
 	StepAttempts int
+
+	// LeasePool has the connections that renew leases, so that these wait for nobody's
+	// queries. One connection is enough. Defaults to the client's Pool.
+	LeasePool *pgxpool.Pool
 
 	// Logger defaults to the client's.
 	Logger *slog.Logger
@@ -179,7 +184,7 @@ func New(client *backup.Client, cfg *Config) (*Workers, error) {
 	if err := w.cfg.defaults(client); err != nil {
 		return nil, err
 	}
-	w.heart = newHeart(w.ledger, w.cfg.Heartbeat, w.cfg.LeaseDuration, w.cfg.Logger)
+	w.heart = newHeart(w.ledger.RenewOn(w.cfg.LeasePool), w.cfg.Heartbeat, w.cfg.LeaseDuration, w.cfg.Logger)
 	w.ticks.w = w
 	w.identity.set(w.cfg.WorkerID)
 	w.buffers = blob.NewBuffers(w.cfg.BufferBudget)

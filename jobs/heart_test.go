@@ -152,6 +152,29 @@ func TestHeartAtItsLongest(t *testing.T) {
 	require.NoError(t, ctx.Err())
 }
 
+// Leases are renewed while all connections of the client's pool are taken.
+func TestHeartHasConnectionsOfItsOwn(t *testing.T) {
+	const lease = 2 * time.Second
+	b := setup(t, only(tiny{}.Export))
+	cfg := b.pool.Config()
+	cfg.MaxConns = 1
+	small, err := pgxpool.NewWithConfig(b.ctx, cfg)
+	require.NoError(t, err)
+	defer small.Close()
+	client, err := backup.New(&backup.Config{Pool: small, Schema: b.schema, Store: b.store, Logger: b.logger})
+	require.NoError(t, err)
+	w, err := New(client, &Config{LeaseDuration: lease, Heartbeat: lease / 10, LeasePool: b.pool})
+	require.NoError(t, err)
+	l, at := b.claimed(lease), now()
+	taken, err := small.Acquire(b.ctx)
+	require.NoError(t, err)
+	defer taken.Release()
+	ctx, held := w.heart.hold(b.ctx, l, at)
+	defer w.heart.drop(held)
+	b.eventually("two leases' time to pass", 20*time.Second, func() bool { return now().Sub(at) > 2*lease })
+	require.NoError(t, ctx.Err())
+}
+
 // The heart beats only while there are leases, and drop waits for its end.
 func TestHeartStops(t *testing.T) {
 	const lease = time.Minute

@@ -33,6 +33,7 @@ type App struct {
 	river    *river.Client[pgx.Tx] // nil without workers
 	riverDB  *pgxpool.Pool         // River's own
 	workers  *jobs.Workers         // nil without workers
+	leaseDB  *pgxpool.Pool         // of the workers' heartbeats
 	leaveID  func()                // gives the stable worker id back
 	listener net.Listener          // of the API or, without one, the probes; may be nil
 	server   *http.Server
@@ -164,7 +165,7 @@ func (a *App) Stop(ctx context.Context) error {
 	a.stopUI()
 	a.stopWatching() // a server that has served has done so
 	a.served.Wait()
-	for _, pool := range []*pgxpool.Pool{a.riverDB, a.pool} {
+	for _, pool := range []*pgxpool.Pool{a.riverDB, a.leaseDB, a.pool} {
 		if pool != nil {
 			closePool(ctx, pool, a.opts.Log)
 		}

@@ -113,7 +113,7 @@ func (c *checker) workers(ctx context.Context) error {
 			return err
 		})...)
 	}
-	cfg := jobsConfig(&c.file.Workers, c.log)
+	cfg := jobsConfig(&c.file.Workers, nil, c.log)
 	c.problems = append(c.problems, c.file.FieldProblems("workers", cfg, &jobs.Config{}, func() error {
 		_, err := jobs.New(client, cfg)
 		return err

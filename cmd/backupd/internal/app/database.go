@@ -18,10 +18,17 @@ import (
 )
 
 const (
+	// apiConns are the connections of the API, the dashboard and the workers' ledger: a
+	// running task holds none.
 	apiConns = 10
-	// riverConns is what River's leader, its listener and the workers' ledger
-	// need: a running task holds none.
+	// riverConns is what River's client needs: its leader, its listener, its fetches, and
+	// what it writes of jobs that have ended.
 	riverConns = 16
+	// leaseConns renew leases, which must not wait for anybody's queries: one that isn't
+	// renewed in time is lost, and with it an attempt.
+	leaseConns = 4
+
+	leastConns = 4 // that an operator may set for each pool
 
 	connectTimeout = 5 * time.Second
 	firstPause     = 250 * time.Millisecond
@@ -40,7 +47,12 @@ func OpenPool(ctx context.Context, f *config.File, name string, conns int32) (*p
 		// The reason may quote what could be a password.
 		return nil, fmt.Errorf("parse the database's URL from %s: it must be like postgres://user@host/database", f.Database.URL)
 	}
-	cfg.MaxConns = max(cfg.MaxConns, conns)
+	switch {
+	case !maxConnsAsked(f.Database.URL.Value()):
+		cfg.MaxConns = max(cfg.MaxConns, conns)
+	case cfg.MaxConns < leastConns:
+		return nil, fmt.Errorf("database.url: pool_max_conns is for each of up to three pools, and must be at least %d", leastConns)
+	}
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
 	cfg.PingTimeout = connectTimeout // of a connection that was idle, before it is used again
 	// Of a process that was stopped, or whose host is gone, Postgres isn't told. Its
@@ -59,6 +71,10 @@ func OpenPool(ctx context.Context, f *config.File, name string, conns int32) (*p
 	}
 	return pool, nil
 }
+
+// maxConnsAsked reports whether a URL, or a string of keywords and values, says how many
+// connections a pool has.
+func maxConnsAsked(url string) bool { return strings.Contains(url, "pool_max_conns=") }
 
 // WaitForDatabase tries to reach the database again and again, for at most wait.
 // What waiting can't mend ends it at once.

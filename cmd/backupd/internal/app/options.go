@@ -5,6 +5,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
 	"github.com/sitebackup/sitebackup/jobs"
 )
@@ -34,11 +36,11 @@ const (
 // bodies larger than this are none that the dashboard sends.
 const maxDashboardBody = 1 << 20
 
-func jobsConfig(w *config.Workers, log *slog.Logger) *jobs.Config {
+func jobsConfig(w *config.Workers, leases *pgxpool.Pool, log *slog.Logger) *jobs.Config {
 	return &jobs.Config{
 		WorkerID: w.ID, StableID: w.StableID, PartSize: int64(w.PartSize), Concurrency: w.Concurrency, BufferBudget: int64(w.BufferBudget),
 		LeaseDuration: time.Duration(w.LeaseDuration), Heartbeat: time.Duration(w.Heartbeat),
 		JournalBytes: int64(w.JournalBytes), JournalInterval: time.Duration(w.JournalEvery),
-		ControlWorkers: w.ControlWorkers, VerifyWorkers: w.VerifyWorkers, StepAttempts: w.StepAttempts, MaxTasks: w.MaxTasks, Logger: log,
+		ControlWorkers: w.ControlWorkers, VerifyWorkers: w.VerifyWorkers, StepAttempts: w.StepAttempts, MaxTasks: w.MaxTasks, LeasePool: leases, Logger: log,
 	}
 }

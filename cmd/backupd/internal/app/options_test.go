@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
@@ -23,7 +24,7 @@ func TestEverySettingOfWorkersIsConfigurable(t *testing.T) {
 			f.SetInt(int64(i) + 1)
 		}
 	}
-	cfg := reflect.ValueOf(jobsConfig(&w, slog.Default())).Elem()
+	cfg := reflect.ValueOf(jobsConfig(&w, new(pgxpool.Pool), slog.Default())).Elem()
 	for i := range cfg.NumField() {
 		require.False(t, cfg.Field(i).IsZero(), cfg.Type().Field(i).Name)
 	}

@@ -15,7 +15,10 @@ func (a *App) startWorkers(ctx context.Context) (err error) {
 	if !a.opts.Workers {
 		return nil
 	}
-	workers, err := jobs.New(a.Client, jobsConfig(&a.file.Workers, a.opts.Log))
+	if a.leaseDB, err = OpenPool(ctx, a.file, "leases", leaseConns); err != nil {
+		return err
+	}
+	workers, err := jobs.New(a.Client, jobsConfig(&a.file.Workers, a.leaseDB, a.opts.Log))
 	if err != nil {
 		return fmt.Errorf("workers: %w", err)
 	}
