@@ -51,7 +51,7 @@ func TestMissingTicksAreWarnedOf(t *testing.T) {
 	fetched(backup.QueueControl, 0)
 	require.EqualValues(t, 1, warned.Load(), "it has just warned")
 
-	b.exec(`INSERT INTO {river_job} (kind, queue, max_attempts) VALUES ('backup_reconcile', 'backup', 1)`)
+	b.exec(`INSERT INTO {river_job} (kind, queue, args, max_attempts) VALUES ('backup_reconcile', 'backup', jsonb_build_object(), 1)`)
 	later()
 	fetched(backup.QueueControl, 0)
 	require.EqualValues(t, 1, warned.Load())
