@@ -70,7 +70,7 @@ var codes = []CodeInfo{
 	{CodePrecondition, http.StatusPreconditionFailed, "What is stored isn't what the request's conditions name."},
 	{CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body has more bytes than this server reads."},
 	{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "The request doesn't say that its body is application/json."},
-	{CodeRange, http.StatusRequestedRangeNotSatisfiable, "The range begins behind the end; the header Content-Range has the size."},
+	{CodeRange, http.StatusRequestedRangeNotSatisfiable, "The object has none of the bytes in the range; the header Content-Range has its size."},
 	{CodeWrongHost, http.StatusMisdirectedRequest, "This server doesn't answer for the host that the request is for."},
 	{CodeValidationFailed, http.StatusUnprocessableEntity, "A field breaks a rule; the member errors names each one."},
 	{CodeKeyReused, http.StatusUnprocessableEntity, "The Idempotency-Key was used with another body before."},

@@ -37,17 +37,17 @@ func (a *api) registerContent(to huma.API) {
 	op := huma.Operation{
 		OperationID: "getTaskContent", Method: http.MethodGet, Path: "/backup/{id}/tasks/{provider}/content", Tags: []string{tag},
 		Summary: "Download an export",
-		Description: "As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. " +
-			"With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.",
+		Description: "The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. " +
+			"With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.",
 		Parameters: append(storedParams(), &huma.Param{
-			Name: "redirect", In: "query", Description: "Answer with a URL of the store's own.",
+			Name: "redirect", In: "query", Description: "Answer with a URL of the store itself.",
 			Schema: &huma.Schema{Type: huma.TypeBoolean, Default: false},
 		}),
 		Responses: storedResponses("*/*", &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The export's bytes, under its own content type."}),
 	}
 	op.Responses["307"] = &huma.Response{
-		Description: "The store has it, at this URL.",
-		Headers:     map[string]*huma.Param{"Location": {Description: "A URL that needs no credential, for five minutes.", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri"}}},
+		Description: "The export can be downloaded from this URL of the store.",
+		Headers:     map[string]*huma.Param{"Location": {Description: "A URL that is valid for five minutes and needs no credential.", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri"}}},
 	}
 	failures := append([]Code{CodeNotFound, CodeStateConflict, CodeValidationFailed, CodeNoRedirect, CodeNoStore, CodeObjectDamaged}, storedFailures...)
 	head := op

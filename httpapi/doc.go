@@ -146,7 +146,7 @@
 //   - precondition_failed (412): What is stored isn't what the request's conditions name.
 //   - body_too_large (413): The body has more bytes than this server reads.
 //   - unsupported_media_type (415): The request doesn't say that its body is application/json.
-//   - range_not_satisfiable (416): The range begins behind the end; the header Content-Range has the size.
+//   - range_not_satisfiable (416): The object has none of the bytes in the range; the header Content-Range has its size.
 //   - wrong_host (421): This server doesn't answer for the host that the request is for.
 //   - validation_failed (422): A field breaks a rule; the member errors names each one.
 //   - idempotency_key_reused (422): The Idempotency-Key was used with another body before.

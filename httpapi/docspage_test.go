@@ -93,7 +93,7 @@ func TestDocsPageInABrowser(t *testing.T) {
 	b := setup(t, settings{})
 	page := envtest.Browse(t, b.url+"/docs")
 	require.NotContains(t, page.Log, "CONSOLE", "the console has something to say")
-	for _, text := range []string{"Site backup", "Ask for a backup", "Tell how a backup stands"} {
+	for _, text := range []string{"Site backup", "Start a backup", "Show the state of a backup"} {
 		require.Contains(t, page.DOM, text)
 	}
 	require.Contains(t, b.log.String(), "path=/openapi.json status=200")

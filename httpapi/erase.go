@@ -15,21 +15,21 @@ import (
 // finished it names nobody.
 type Erasure struct {
 	ID          string     `json:"id" format:"uuid" doc:"The erasure's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	Status      string     `json:"status" enum:"running,done" doc:"Done: everything is gone." example:"done"`
-	UserID      string     `json:"userId,omitempty" doc:"Whose it is, until it is done." example:"658683afc91423af04d82152"`
-	SiteID      string     `json:"siteId,omitempty" doc:"Which site, until it is done." example:"658683afc91423af04d82153"`
-	WholeUser   bool       `json:"wholeUser,omitempty" doc:"It is of all the user's sites."`
+	Status      string     `json:"status" enum:"running,done" doc:"The erasure's status. done means that everything is gone." example:"done"`
+	UserID      string     `json:"userId,omitempty" doc:"The user whose data is erased. It is left out once the erasure is done." example:"658683afc91423af04d82152"`
+	SiteID      string     `json:"siteId,omitempty" doc:"The site whose data is erased. It is left out once the erasure is done." example:"658683afc91423af04d82153"`
+	WholeUser   bool       `json:"wholeUser,omitempty" doc:"Whether everything of the user is erased, and not one site only."`
 	RequestedAt time.Time  `json:"requestedAt"`
-	FinishedAt  *time.Time `json:"finishedAt,omitempty" doc:"When it was done."`
-	Backups     int64      `json:"backups" doc:"Backups that are gone so far." example:"12"`
-	Schedules   int64      `json:"schedules" doc:"Schedules that are gone so far." example:"1"`
-	Objects     int64      `json:"objects" doc:"Objects that were removed from the store so far, manifests among them." example:"36"`
-	Bytes       int64      `json:"bytes" doc:"The bytes of those." example:"1073741824"`
-	Error       string     `json:"error,omitempty" doc:"What holds it up; it is tried again."`
+	FinishedAt  *time.Time `json:"finishedAt,omitempty" doc:"When the erasure was done."`
+	Backups     int64      `json:"backups" doc:"How many backups have been erased so far." example:"12"`
+	Schedules   int64      `json:"schedules" doc:"How many schedules have been erased so far." example:"1"`
+	Objects     int64      `json:"objects" doc:"How many objects have been removed from the store so far, manifests included." example:"36"`
+	Bytes       int64      `json:"bytes" doc:"How many bytes the removed objects had." example:"1073741824"`
+	Error       string     `json:"error,omitempty" doc:"What is holding the erasure up. It is tried again."`
 }
 
 type erasureOutput struct {
-	Location     string `header:"Location" doc:"Where the erasure, and later its receipt, is found."`
+	Location     string `header:"Location" doc:"The path of the erasure, and later of its receipt."`
 	CacheControl string `header:"Cache-Control" hidden:"true"`
 	Body         *Erasure
 }
@@ -66,22 +66,22 @@ type erasureInput struct {
 	ID string `path:"id" doc:"The erasure's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
 }
 
-const erased = " with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. " +
-	"As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; " +
-	"new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. " +
-	"For whom the credential isn't it answers 403, whether there is anything or not."
+const erased = " with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. " +
+	"If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; " +
+	"new backups and schedules are refused until it is done. What remains is a receipt that names nobody. " +
+	"For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist."
 
 func (a *api) registerErase(to huma.API) {
 	failures := []Code{CodeHeld, CodeNotFound, CodeValidationFailed}
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "eraseUser", Method: http.MethodDelete, Path: "/user/{userId}/backup", Tags: []string{tag}, DefaultStatus: http.StatusAccepted,
-		Summary: "Erase all that is a user's", Description: "Of all the user's sites: schedules" + erased,
+		Summary: "Erase everything of a user", Description: "For all the user's sites, this deletes schedules" + erased,
 	}, failures...), func(ctx context.Context, in *eraseUserInput) (*erasureOutput, error) {
 		return a.erase(ctx, backup.EraseParams{UserID: in.UserID}, in.location)
 	})
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "eraseSite", Method: http.MethodDelete, Path: "/user/{userId}/site/{siteId}/backup", Tags: []string{tag}, DefaultStatus: http.StatusAccepted,
-		Summary: "Erase all that is a site's", Description: "Schedules" + erased,
+		Summary: "Erase everything of a site", Description: "This deletes the site's schedules" + erased,
 	}, failures...), func(ctx context.Context, in *eraseSiteInput) (*erasureOutput, error) {
 		if in.SiteID == "" { // which would be all of them
 			return nil, a.problemOf(ctx, newProblem(CodeNotFound, "There is no such site."))
@@ -90,9 +90,9 @@ func (a *api) registerErase(to huma.API) {
 	})
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "getErasure", Method: http.MethodGet, Path: "/erasure/{id}", Tags: []string{tag},
-		Summary: "Tell how an erasure stands",
-		Description: "As long as it is under way it is there for credentials that are for whose it is. Its receipt names nobody, and is there for all who know the id, " +
-			"until the server's time for receipts is over.",
+		Summary: "Show the state of an erasure",
+		Description: "While the erasure is under way, it can be seen by credentials that cover its user or site. Its receipt names nobody, and can be seen by everybody who knows the id, " +
+			"until the server removes it.",
 	}, CodeNotFound), a.getErasure)
 }
 

@@ -46,16 +46,17 @@ func (a *api) registerEvents(to huma.API) {
 		Path:        "/backup/{id}/events",
 		Tags:        []string{tag},
 		Summary:     "Follow a backup's events",
-		Description: "A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. " +
-			"Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss " +
-			"for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.\n\n" +
-			"When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. " +
-			"Asking then for what comes behind the last event is answered 204, which tells a browser to stop. " +
-			"A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.\n\n" +
-			"Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.",
+		Description: "The answer is a stream of server-sent events: first the existing events, then each new one as it is written, in order, without gaps, and each exactly once. " +
+			"Their ids count from 1 within the backup. To resume a stream that broke off, or that a stopping server has ended, without losing events, " +
+			"send the last id received as Last-Event-ID; browsers do so by themselves. Of a backup that ended long ago, 30 days unless the server is configured otherwise, " +
+			"only the last event is kept.\n\n" +
+			"Once the backup is done, failed, canceled or being deleted and all its events have been sent, a last message `end` is sent, and the stream ends. " +
+			"A request for events after the last one is answered 204 then, which tells a browser to stop. " +
+			"A retry reopens a failed or canceled backup: request the stream again then, with the same Last-Event-ID.\n\n" +
+			"Comments are sent while nothing happens, and while the database is unavailable; the stream continues when it is back. A client that doesn't read is disconnected.",
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The events.", Content: map[string]*huma.MediaType{eventStreamType: {Schema: eventStreamSchema(to)}}},
-			"204": {Description: "The backup has ended, and has no events behind Last-Event-ID."},
+			"204": {Description: "The backup has ended, and has no events after Last-Event-ID."},
 		},
 	}, CodeNotFound, CodeValidationFailed, CodeOverloaded), a.events)
 }

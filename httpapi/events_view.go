@@ -16,33 +16,33 @@ const endMessage = "end"
 
 // BackupEvent is a change of a backup.
 type BackupEvent struct {
-	Seq       int64     `json:"seq" doc:"Counts from 1 within the backup, without gaps; the id of the message." example:"12"`
-	Name      string    `json:"name" doc:"What happened; the name of the message. Further names may come." example:"UpdateUploadJob"`
+	Seq       int64     `json:"seq" doc:"The number of the event within the backup, from 1 and without gaps. It is also the id of the message." example:"12"`
+	Name      string    `json:"name" doc:"What happened. It is also the name of the message. New names may be added." example:"UpdateUploadJob"`
 	BackupID  string    `json:"backupId" format:"uuid" example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	CreatedAt time.Time `json:"createdAt" doc:"When it was written."`
-	Status    string    `json:"status,omitempty" enum:"pending,running,done,failed,canceled,deleting" doc:"The backup's, as of this event." example:"running"`
-	UserID    string    `json:"userId,omitempty" doc:"With the first event only."`
-	SiteID    string    `json:"siteId,omitempty" doc:"With the first event only."`
-	Error     *Failure  `json:"error,omitempty" doc:"Why it failed, or why it is tried again."`
+	CreatedAt time.Time `json:"createdAt" doc:"When the event was written."`
+	Status    string    `json:"status,omitempty" enum:"pending,running,done,failed,canceled,deleting" doc:"The backup's status as of this event." example:"running"`
+	UserID    string    `json:"userId,omitempty" doc:"The user whose site is backed up. It is set in the first event only."`
+	SiteID    string    `json:"siteId,omitempty" doc:"The site that is backed up. It is set in the first event only."`
+	Error     *Failure  `json:"error,omitempty" doc:"Why the backup failed, or why a step of it is tried again."`
 	_         struct{}  `additionalProperties:"true"`
 }
 
 // TaskEvent is a change of one of a backup's exports.
 type TaskEvent struct {
-	Seq           int64      `json:"seq" doc:"Counts from 1 within the backup, without gaps; the id of the message." example:"13"`
-	Name          string     `json:"name" doc:"What happened; the name of the message. Further names may come." example:"UpdatePartTask"`
+	Seq           int64      `json:"seq" doc:"The number of the event within the backup, from 1 and without gaps. It is also the id of the message." example:"13"`
+	Name          string     `json:"name" doc:"What happened. It is also the name of the message. New names may be added." example:"UpdatePartTask"`
 	BackupID      string     `json:"backupId" format:"uuid" example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	Provider      string     `json:"provider" doc:"Whose export it is." example:"site"`
-	CreatedAt     time.Time  `json:"createdAt" doc:"When it was written."`
-	Status        string     `json:"status,omitempty" enum:"pending,running,done,failed,canceled" doc:"The export's, as of this event." example:"running"`
+	Provider      string     `json:"provider" doc:"The provider whose export the event is about." example:"site"`
+	CreatedAt     time.Time  `json:"createdAt" doc:"When the event was written."`
+	Status        string     `json:"status,omitempty" enum:"pending,running,done,failed,canceled" doc:"The export's status as of this event." example:"running"`
 	Attempt       int        `json:"attempt,omitempty" example:"1"`
-	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty" doc:"When it is tried again."`
+	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty" doc:"When the export is tried again."`
 	ReceivedBytes int64      `json:"receivedBytes" example:"75497472"`
 	StoredBytes   int64      `json:"storedBytes" example:"67108864"`
 	StoredParts   int        `json:"storedParts" example:"8"`
-	AnnouncedSize *int64     `json:"announcedSize,omitempty" doc:"Its size in bytes, as the source announced it." example:"134217728"`
-	Rate          int64      `json:"rate,omitempty" doc:"Bytes received a second." example:"31457280"`
-	ETASeconds    *float64   `json:"etaSeconds,omitempty" doc:"Seconds until the announced size will have arrived, at this rate." example:"2"`
+	AnnouncedSize *int64     `json:"announcedSize,omitempty" doc:"The export's size in bytes, as the source announced it." example:"134217728"`
+	Rate          int64      `json:"rate,omitempty" doc:"How many bytes were received per second." example:"31457280"`
+	ETASeconds    *float64   `json:"etaSeconds,omitempty" doc:"How many seconds it takes to receive the rest of the announced size, at the current rate." example:"2"`
 	Proof         string     `json:"proof,omitempty" enum:"length,digest,framing,none" doc:"How the end of the source's stream was proven."`
 	Error         *Failure   `json:"error,omitempty" doc:"Why the last attempt failed."`
 	_             struct{}   `additionalProperties:"true"`
@@ -50,7 +50,7 @@ type TaskEvent struct {
 
 // StreamEnd is the last message of a stream whose backup has ended.
 type StreamEnd struct {
-	Status      string `json:"status" enum:"done,failed,canceled,deleting,deleted" doc:"Where the backup stands, or deleted." example:"done"`
+	Status      string `json:"status" enum:"done,failed,canceled,deleting,deleted" doc:"The backup's status, or deleted." example:"done"`
 	LastEventID int64  `json:"lastEventId" doc:"The id of the last event." example:"14"`
 }
 
@@ -116,7 +116,7 @@ func eventStreamSchema(to huma.API) *huma.Schema {
 				"id":    {Type: huma.TypeInteger, Description: "The event's number within the backup."},
 				"event": event,
 				"data":  schemas.Schema(data, true, data.Name()),
-				"retry": {Type: huma.TypeInteger, Description: "Milliseconds to wait before coming again."},
+				"retry": {Type: huma.TypeInteger, Description: "Milliseconds to wait before reconnecting."},
 			},
 		}
 	}

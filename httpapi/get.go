@@ -16,7 +16,7 @@ import (
 type getInput struct {
 	// Any string, so that an id that can't be one is not found like others.
 	ID          string `path:"id" doc:"The backup's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of an answer that the caller has: as long as it is the present one the answer is 304, without a body."`
+	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of an earlier answer. If it is still current, the answer is 304, without a body."`
 	Wait        string `query:"wait" doc:"With If-None-Match: how long to wait for a change before answering 304, as a number with the unit s or ms; at most 60s." example:"30s"`
 
 	wait time.Duration
@@ -47,7 +47,7 @@ func (a *api) registerGet(to huma.API) {
 	}
 	headers := func() map[string]*huma.Param {
 		return map[string]*huma.Param{
-			"ETag":        header(huma.TypeString, "Changes with the body."),
+			"ETag":        header(huma.TypeString, "A validator that changes with the body."),
 			"Retry-After": header(huma.TypeInteger, "Seconds until it is worth asking again; not for a backup that has ended."),
 		}
 	}
@@ -56,15 +56,15 @@ func (a *api) registerGet(to huma.API) {
 		Method:      http.MethodGet,
 		Path:        "/backup/{id}",
 		Tags:        []string{tag},
-		Summary:     "Tell how a backup stands",
-		Description: "A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.\n\n" +
-			"With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. " +
-			"What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. " +
-			"A server that stops, or that has as many clients waiting as it serves, answers at once. " +
-			"An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.",
+		Summary:     "Show the state of a backup",
+		Description: "A backup is done only when every byte of each export was proven to be in the store, and its manifest was written.\n\n" +
+			"With If-None-Match and `wait` this is a long poll: the answer comes when the backup changes, or is 304 if it hasn't changed in that time. " +
+			"Values that every heartbeat changes, such as the bytes received, are in the answer but don't end the wait. " +
+			"A server that is stopping, or that has its maximum of waiting clients, answers at once. " +
+			"If the database fails during the wait, the server waits for it to come back. If it stays away longer, or was away when the request came, the answer is 503 with a Retry-After.",
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The backup.", Headers: headers(), Content: map[string]*huma.MediaType{jsonContentType: {Schema: schema}}},
-			"304": {Description: "The backup is as in the answer whose ETag was sent.", Headers: headers()},
+			"304": {Description: "The backup hasn't changed since the answer whose ETag was sent.", Headers: headers()},
 		},
 	}, CodeNotFound, CodeValidationFailed), a.get)
 }

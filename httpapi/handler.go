@@ -10,7 +10,7 @@ import (
 	"github.com/sitebackup/sitebackup/backup"
 )
 
-const description = `Asks for backups of a user's site and tells how they stand.
+const description = `Starts backups of users' sites and shows their state.
 
 Errors are problem documents (RFC 9457). Programs should look at their member "code", which is stable.`
 
@@ -67,7 +67,7 @@ func humaConfig(version string) huma.Config {
 	config.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
 	config.Info.Contact = &huma.Contact{Name: "sitebackup", URL: "https://github.com/sitebackup/sitebackup"}
 	config.Servers = []*huma.Server{{URL: "/", Description: "The server that this description comes from."}}
-	config.Tags = []*huma.Tag{{Name: tag, Description: "Asking for backups, and watching them."}, {Name: scheduleTag, Description: "Having them made again and again."}, {Name: retentionTag, Description: "Which of them stay."}}
+	config.Tags = []*huma.Tag{{Name: tag, Description: "Starting, watching and managing backups."}, {Name: scheduleTag, Description: "Backups that are started at set times."}, {Name: retentionTag, Description: "Which backups are kept."}}
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	// The second is what huma looks up for application/problem+json.
 	config.Formats = map[string]huma.Format{jsonContentType: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}

@@ -12,7 +12,7 @@ import (
 
 // HoldRequest is the body of POST /backup/{id}/hold.
 type HoldRequest struct {
-	Reason string `json:"reason,omitempty" doc:"Why, for people: at most 500 bytes without control characters." maxLength:"500" example:"case 4711"`
+	Reason string `json:"reason,omitempty" doc:"Why the backup is held, for people: at most 500 bytes without control characters." maxLength:"500" example:"case 4711"`
 }
 
 type holdInput struct {
@@ -46,15 +46,15 @@ func (a *api) registerHold(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeAdmin, huma.Operation{
 		OperationID: "holdBackup", Method: http.MethodPost, Path: "/backup/{id}/hold", Tags: []string{tag},
 		Summary: "Put a legal hold on a backup",
-		Description: "It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. " +
-			"One that is being deleted can't be held.",
+		Description: "The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. " +
+			"A backup that is being deleted can't be held.",
 		RequestBody: body,
 	}, append([]Code{CodeNotFound, CodeStateConflict, CodeErasing}, bodyFailures...)...), a.hold)
 	documentBody[HoldRequest](to, body)
 	huma.Register(to, a.operation(to, ScopeAdmin, huma.Operation{
 		OperationID: "releaseBackup", Method: http.MethodPost, Path: "/backup/{id}/release", Tags: []string{tag},
 		Summary:     "End the legal hold on a backup",
-		Description: "To release one that isn't held changes nothing.",
+		Description: "Releasing a backup that isn't held changes nothing.",
 	}, CodeNotFound), func(ctx context.Context, in *idInput) (*backupOutput, error) {
 		return a.change(ctx, in.ID, a.client.Release)
 	})

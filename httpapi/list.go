@@ -73,8 +73,8 @@ func statusNames() []string {
 
 // BackupList is a page of backups.
 type BackupList struct {
-	Backups    []BackupSummary `json:"backups" nullable:"false" doc:"The newest first."`
-	NextCursor string          `json:"nextCursor,omitempty" doc:"Give it as cursor to get the next page; left out: there is none." example:"AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb"`
+	Backups    []BackupSummary `json:"backups" nullable:"false" doc:"The backups, the newest first."`
+	NextCursor string          `json:"nextCursor,omitempty" doc:"The cursor of the next page. It is left out on the last page." example:"AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb"`
 }
 
 type listOutput struct {
@@ -90,8 +90,8 @@ func (a *api) registerList(to huma.API) {
 		Path:        "/backup",
 		Tags:        []string{tag},
 		Summary:     "List backups",
-		Description: "The newest first, without their exports. Filters that are given must all hold. " +
-			"Pages stay what they are while backups are started and deleted: follow nextCursor, or the header Link, until there is none.",
+		Description: "The backups are listed without their exports, the newest first. Only those that match all given filters are listed. " +
+			"To get all pages, follow nextCursor, or the header Link, until there is none. Backups that are started or deleted meanwhile don't shift the pages.",
 		Parameters: listParameters(),
 	}, CodeValidationFailed), a.list)
 }
@@ -109,11 +109,11 @@ func between(least, most, otherwise int) *huma.Schema {
 }
 
 func limitParam() *huma.Param {
-	return param("limit", "How many a page has at most.", between(1, maxLimit, defaultLimit), 50)
+	return param("limit", "The most items that a page has.", between(1, maxLimit, defaultLimit), 50)
 }
 
 func cursorParam(example string) *huma.Param {
-	return param("cursor", "Where the page begins: the nextCursor of the page before.", text(), example)
+	return param("cursor", "Where the page begins: the nextCursor of the previous page.", text(), example)
 }
 
 func listParameters() []*huma.Param {
@@ -123,12 +123,12 @@ func listParameters() []*huma.Param {
 		status.Enum = append(status.Enum, name)
 	}
 	return []*huma.Param{
-		param("userId", "Only this user's.", text(), "658683afc91423af04d82152"),
-		param("siteId", "Only this site's.", text(), "658683afc91423af04d82153"),
-		param("scheduleId", "Only those that this schedule has started.", text(), "019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"),
-		param("status", "Only those in this status; may be given more than once.", &huma.Schema{Type: huma.TypeArray, Items: status}, []string{"running"}),
-		param("since", "Only those that were asked for at this time or later.", at(), "2026-01-02T03:04:05Z"),
-		param("until", "Only those that were asked for before this time.", at(), "2026-02-02T03:04:05Z"),
+		param("userId", "List only backups of this user.", text(), "658683afc91423af04d82152"),
+		param("siteId", "List only backups of this site.", text(), "658683afc91423af04d82153"),
+		param("scheduleId", "List only backups that this schedule has started.", text(), "019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"),
+		param("status", "List only backups with this status. May be given more than once.", &huma.Schema{Type: huma.TypeArray, Items: status}, []string{"running"}),
+		param("since", "List only backups that were requested at this time or later.", at(), "2026-01-02T03:04:05Z"),
+		param("until", "List only backups that were requested before this time.", at(), "2026-02-02T03:04:05Z"),
 		limitParam(),
 		cursorParam("AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb"),
 	}

@@ -11,11 +11,11 @@ import (
 )
 
 func (a *api) registerManifest(to huma.API) {
-	schema := &huma.Schema{Type: huma.TypeObject, Description: "Version, ids, and of each export its key in the store, size, SHA-256, parts and proof.", AdditionalProperties: true}
+	schema := &huma.Schema{Type: huma.TypeObject, Description: "The version, the ids, and for each export its key in the store, size, SHA-256, parts and proof.", AdditionalProperties: true}
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "getManifest", Method: http.MethodGet, Path: "/backup/{id}/manifest", Tags: []string{tag},
 		Summary: "Get the manifest of a backup that is done",
-		Description: "Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. " +
+		Description: "The answer is the manifest byte for byte as it is in the store. It lists every export with its size and checksums, so that the copy can be verified with nothing but the manifest and the objects. " +
 			"Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.",
 		Parameters: storedParams(),
 		Responses:  storedResponses(backup.ManifestContentType, schema),
@@ -35,12 +35,12 @@ func storedParams() []*huma.Param {
 	}
 	const etag = `"` + storedSum + `"`
 	return []*huma.Param{
-		header("Range", "The bytes that are wanted, as one range: from and to, both included; from one on; or the last ones, such as bytes=-500. "+
-			"Several ranges are answered by the whole.", "bytes=1048576-"),
-		header("If-Range", "With Range, the ETag of what the caller has a part of: where it is another now, the answer is 200 and the whole. "+
-			"Only a strong one counts.", etag),
-		header("If-Match", "The ETag that the caller expects, or several, or * for any: where it is another, the answer is 412.", etag),
-		header("If-None-Match", "The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.", etag),
+		header("Range", "The bytes to send, as one range: bytes=0-499 for the first 500, bytes=500- for all that follow, bytes=-500 for the last 500. "+
+			"Several ranges, and what is no range of bytes, are answered with the whole.", "bytes=1048576-"),
+		header("If-Range", "With Range: the ETag of the object that the caller has a part of. If the object has another ETag now, the answer is 200 with the whole. "+
+			"Only strong ETags match.", etag),
+		header("If-Match", "The ETags that the caller expects, or * for any. If the object has another ETag, the answer is 412.", etag),
+		header("If-None-Match", "The ETags that the caller has. If the object has one of them, the answer is 304, without a body.", etag),
 	}
 }
 
@@ -50,15 +50,15 @@ func storedResponses(contentType string, schema *huma.Schema) map[string]*huma.R
 		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
 	}
 	headers := map[string]*huma.Param{
-		"ETag":                header("A strong validator, for If-None-Match, If-Match and If-Range: the SHA-256.", `"`+storedSum+`"`),
-		"Repr-Digest":         header("The SHA-256 of the whole, also with a range (RFC 9530).", "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"),
-		"Content-Disposition": header("A name to save it under.", `attachment; filename="site.tar"`),
+		"ETag":                header("A strong validator for If-None-Match, If-Match and If-Range: the SHA-256.", `"`+storedSum+`"`),
+		"Repr-Digest":         header("The SHA-256 of the whole, even if the answer is a range (RFC 9530).", "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"),
+		"Content-Disposition": header("A file name to save the body under.", `attachment; filename="site.tar"`),
 	}
 	content := map[string]*huma.MediaType{contentType: {Schema: schema}}
 	return map[string]*huma.Response{
-		"200": {Description: "The whole.", Headers: headers, Content: content},
-		"206": {Description: "The range that was asked for. A request for several ranges is answered by the whole.", Headers: headers, Content: content},
-		"304": {Description: "The client has it already."},
+		"200": {Description: "The whole object.", Headers: headers, Content: content},
+		"206": {Description: "The requested range. A request for several ranges is answered with the whole.", Headers: headers, Content: content},
+		"304": {Description: "The client has the current version already."},
 	}
 }
 

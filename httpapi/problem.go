@@ -14,14 +14,14 @@ import (
 // as RFC 9457 has it, with the extension members code, errors, backupId, scheduleId
 // and requestId.
 type Problem struct { //nolint:errname // RFC 9457 calls it so
-	Title      string       `json:"title" doc:"The meaning of the status." example:"Unprocessable Entity"`
+	Title      string       `json:"title" doc:"The meaning of the HTTP status." example:"Unprocessable Entity"`
 	Status     int          `json:"status" doc:"The HTTP status." example:"422"`
 	Detail     string       `json:"detail,omitempty" doc:"What went wrong this time, for people." example:"The request has fields that break a rule."`
 	Code       Code         `json:"code" example:"validation_failed"`
 	Errors     []FieldError `json:"errors,omitempty" doc:"The fields that broke a rule."`
 	BackupID   string       `json:"backupId,omitempty" format:"uuid" doc:"The backup that is in the way." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
 	ScheduleID string       `json:"scheduleId,omitempty" format:"uuid" doc:"The schedule that is in the way." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	RequestID  string       `json:"requestId,omitempty" doc:"The request's id: the X-Request-Id of the answer, and of the server's log." example:"VXJQ4ZK2M7T3A5B6C7D8E9F0GH"`
+	RequestID  string       `json:"requestId,omitempty" doc:"The id of the request. It is also in the header X-Request-Id and in the server's log." example:"VXJQ4ZK2M7T3A5B6C7D8E9F0GH"`
 
 	retryAfter time.Duration // rounded up to whole seconds
 	challenge  string        // of WWW-Authenticate
@@ -29,8 +29,8 @@ type Problem struct { //nolint:errname // RFC 9457 calls it so
 
 // FieldError names a field of the request and the rule that it broke.
 type FieldError struct {
-	Location string `json:"location" doc:"The field." example:"body.userId"`
-	Message  string `json:"message" doc:"The rule that it broke." example:"must not be empty"`
+	Location string `json:"location" doc:"The field, such as body.userId." example:"body.userId"`
+	Message  string `json:"message" doc:"The rule that the field broke." example:"must not be empty"`
 }
 
 func newProblem(code Code, detail string) *Problem {

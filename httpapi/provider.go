@@ -11,12 +11,12 @@ import (
 type Provider struct {
 	Name    string `json:"name" example:"site"`
 	MinSize int64  `json:"minSize" doc:"The fewest bytes that a complete export has." example:"1"`
-	MaxSize int64  `json:"maxSize,omitempty" doc:"The most bytes that an export may have; left out: no limit." example:"53687091200"`
+	MaxSize int64  `json:"maxSize,omitempty" doc:"The most bytes that an export may have. It is left out if there is no limit." example:"53687091200"`
 }
 
 // ProviderList is all of them.
 type ProviderList struct {
-	Providers []Provider `json:"providers" nullable:"false" doc:"In the order of their names."`
+	Providers []Provider `json:"providers" nullable:"false" doc:"The providers, in the order of their names."`
 }
 
 type providersOutput struct {
@@ -27,8 +27,8 @@ type providersOutput struct {
 func (a *api) registerProviders(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "listProviders", Method: http.MethodGet, Path: "/provider", Tags: []string{tag},
-		Summary:     "List the exports that there are",
-		Description: "Those that this server knows. A server that makes no backups itself may know none, and asks for them all the same.",
+		Summary:     "List the providers",
+		Description: "These are the providers that this server knows. A server that makes no backups itself may know none; requests for backups are accepted all the same.",
 	}), a.providers)
 }
 

@@ -34,9 +34,9 @@ func (in *planRetentionInput) Resolve(ctx huma.Context) []error {
 
 // RetentionPlan is a page of what retention would do.
 type RetentionPlan struct {
-	Now        time.Time           `json:"now" doc:"The time that it is for."`
-	Decisions  []RetentionDecision `json:"decisions" nullable:"false" doc:"One for each backup: those of one user's site together, the newest first. A page may have none and be followed by another one."`
-	NextCursor string              `json:"nextCursor,omitempty" doc:"Give it as cursor to get the next page; left out: there is none." example:"NjU4NjgzYWZjOTE0MjNhZjA0ZDgyMTUyAHMA"`
+	Now        time.Time           `json:"now" doc:"The time for which the plan was computed."`
+	Decisions  []RetentionDecision `json:"decisions" nullable:"false" doc:"One decision for each backup. Those of one site follow each other, the newest backup first. A page may be empty and still be followed by another."`
+	NextCursor string              `json:"nextCursor,omitempty" doc:"The cursor of the next page. It is left out on the last page." example:"NjU4NjgzYWZjOTE0MjNhZjA0ZDgyMTUyAHMA"`
 }
 
 // RetentionDecision is what would become of a backup, and why.
@@ -44,22 +44,22 @@ type RetentionDecision struct {
 	BackupID   string    `json:"backupId" format:"uuid" example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
 	UserID     string    `json:"userId" example:"658683afc91423af04d82152"`
 	SiteID     string    `json:"siteId" example:"658683afc91423af04d82153"`
-	ScheduleID string    `json:"scheduleId,omitempty" format:"uuid" doc:"The schedule that started it, which may be gone; left out: none did." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	CreatedAt  time.Time `json:"createdAt" doc:"When it was asked for."`
-	Keep       bool      `json:"keep" doc:"It stays."`
-	Reasons    []string  `json:"reasons" nullable:"false" doc:"All that keep it, or the one that lets it go: a code such as last, daily, newest-good, held, no-policy or policy, for calendar rules with the day or the like behind a space, for copies with the provider behind a colon." example:"[\"daily 2026-11-23\",\"newest-good:site\"]"`
+	ScheduleID string    `json:"scheduleId,omitempty" format:"uuid" doc:"The schedule that started the backup, which may have been deleted since. It is left out if no schedule did." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	CreatedAt  time.Time `json:"createdAt" doc:"When the backup was requested."`
+	Keep       bool      `json:"keep" doc:"Whether the backup is kept."`
+	Reasons    []string  `json:"reasons" nullable:"false" doc:"All reasons for which the backup is kept, or the one for which it is removed. A reason is a code such as last, daily, newest-good, held, no-policy or policy. Calendar rules add the period after a space, and rules about copies add the provider after a colon." example:"[\"daily 2026-11-23\",\"newest-good:site\"]"`
 }
 
 func (a *api) registerRetention(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "planRetention", Method: http.MethodGet, Path: "/retention/plan", Tags: []string{retentionTag},
-		Summary: "Tell what retention would remove, and why",
-		Description: "Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, " +
-			"unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.",
+		Summary: "Show what retention would remove, and why",
+		Description: "Asking removes nothing. All backups are listed, including those that no policy covers. When retention runs it removes what is listed for removal, " +
+			"unless something has changed by then: another backup is done or was found to be corrupt, one was put on hold, or time has passed.",
 		Parameters: []*huma.Param{
-			param("userId", "Only this user's.", text(), "658683afc91423af04d82152"),
-			param("siteId", "Only this site's.", text(), "658683afc91423af04d82153"),
-			param("removed", "Only what would go, or is going.", &huma.Schema{Type: huma.TypeBoolean, Default: false}, true),
+			param("userId", "List only backups of this user.", text(), "658683afc91423af04d82152"),
+			param("siteId", "List only backups of this site.", text(), "658683afc91423af04d82153"),
+			param("removed", "List only backups that would be removed, or are being removed.", &huma.Schema{Type: huma.TypeBoolean, Default: false}, true),
 			limitParam(),
 			cursorParam("NjU4NjgzYWZjOTE0MjNhZjA0ZDgyMTUyAHMA"),
 		},

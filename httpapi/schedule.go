@@ -81,9 +81,9 @@ func (a *api) findSchedule(ctx context.Context, id string) (*backup.Schedule, er
 // scheduleResponse documents an answer with one schedule.
 func scheduleResponse(to huma.API, description string, more ...string) *huma.Response {
 	schema := to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Schedule](), true, "Schedule")
-	headers := map[string]*huma.Param{"ETag": {Description: "Changes with the body. As If-Match only its version counts.", Schema: text()}}
+	headers := map[string]*huma.Param{"ETag": {Description: "A validator that changes with the body. When it is sent as If-Match, only the version of the settings in it counts.", Schema: text()}}
 	for _, name := range more {
-		headers[name] = &huma.Param{Description: "Where the schedule is found.", Schema: text()}
+		headers[name] = &huma.Param{Description: "The path of the schedule.", Schema: text()}
 	}
 	return &huma.Response{Description: description, Headers: headers, Content: map[string]*huma.MediaType{jsonContentType: {Schema: schema}}}
 }
@@ -165,8 +165,8 @@ func (a *api) registerRunSchedule(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "runSchedule", Method: http.MethodPost, Path: "/schedule/{id}/run", Tags: []string{scheduleTag}, DefaultStatus: http.StatusAccepted,
 		Summary: "Start a backup of a schedule now",
-		Description: "Out of turn: whatever its slots, its overlap policy and its pauses say. The backup is one of the schedule's, without a slot. " +
-			"An Idempotency-Key stands for the schedule as it was: once its settings have changed, the same key is refused.",
+		Description: "The backup is started out of turn, whatever the schedule's slots, overlap policy and pause say. It counts as one of the schedule's backups, and has no slot. " +
+			"An Idempotency-Key belongs to the schedule's current settings: once they have changed, the same key is refused.",
 		Parameters: []*huma.Param{idempotencyParam()},
 	}, CodeNotFound, CodeKeyReused, CodeErasing, CodeValidationFailed), func(ctx context.Context, in *runScheduleInput) (*startOutput, error) {
 		if in.err != nil {

@@ -29,7 +29,7 @@ func (in *makeScheduleInput) Resolve(ctx huma.Context) []error {
 
 type replaceScheduleInput struct {
 	ID      string `path:"id" doc:"The schedule's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	IfMatch string `header:"If-Match" doc:"The ETag of an answer that the caller has: the schedule is changed only if its settings are still those of that answer, and else it is 412."`
+	IfMatch string `header:"If-Match" doc:"The ETag of an earlier answer. The schedule is changed only if its settings are still the same; otherwise the answer is 412."`
 	params  backup.ScheduleParams
 	err     error
 }
@@ -46,16 +46,16 @@ func (in *replaceScheduleInput) Resolve(ctx huma.Context) []error {
 
 type deleteScheduleInput struct {
 	ID      string `path:"id" doc:"The schedule's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	IfMatch string `header:"If-Match" doc:"The ETag of an answer that the caller has: the schedule is deleted only if its settings are still those of that answer, and else it is 412."`
+	IfMatch string `header:"If-Match" doc:"The ETag of an earlier answer. The schedule is deleted only if its settings are still the same; otherwise the answer is 412."`
 }
 
 func (a *api) registerScheduleChanges(to huma.API) {
 	made := &huma.RequestBody{Required: true}
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "createSchedule", Method: http.MethodPost, Path: "/schedule", Tags: []string{scheduleTag},
-		Summary: "Make a schedule",
-		Description: "A user's site has at most one schedule of a name. " +
-			"For a user or site that the credential isn't for it answers 403, whether there is such a one or not.",
+		Summary: "Create a schedule",
+		Description: "Within a site, the name of a schedule is unique. " +
+			"For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.",
 		RequestBody: made, DefaultStatus: http.StatusCreated,
 		Responses: map[string]*huma.Response{"201": scheduleResponse(to, "The schedule.", "Location")},
 	}, append([]Code{CodeScheduleExists, CodeErasing}, bodyFailures...)...), a.createSchedule)
@@ -65,8 +65,8 @@ func (a *api) registerScheduleChanges(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "replaceSchedule", Method: http.MethodPut, Path: "/schedule/{id}", Tags: []string{scheduleTag},
 		Summary: "Replace the settings of a schedule",
-		Description: "All of them: one that is left out gets its default. Whose it is and its name stay. " +
-			"With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.",
+		Description: "All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. " +
+			"With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.",
 		RequestBody: replaced,
 		Responses:   map[string]*huma.Response{"200": scheduleResponse(to, "The schedule.")},
 	}, append([]Code{CodeNotFound, CodeScheduleDeclared, CodePrecondition}, bodyFailures...)...), a.replaceSchedule)
@@ -75,7 +75,7 @@ func (a *api) registerScheduleChanges(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "deleteSchedule", Method: http.MethodDelete, Path: "/schedule/{id}", Tags: []string{scheduleTag}, DefaultStatus: http.StatusNoContent,
 		Summary:     "Delete a schedule",
-		Description: "And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.",
+		Description: "The history of its slots is deleted, too. Its backups stay, under the retention policy that the schedule has now or, if it has none, the server's default. A backup that is running goes on.",
 	}, CodeNotFound, CodeScheduleDeclared, CodePrecondition), a.deleteSchedule)
 }
 

@@ -30,8 +30,8 @@ func (in *listSchedulesInput) Resolve(ctx huma.Context) []error {
 
 // ScheduleList is a page of schedules.
 type ScheduleList struct {
-	Schedules  []Schedule `json:"schedules" nullable:"false" doc:"In the order of their making."`
-	NextCursor string     `json:"nextCursor,omitempty" doc:"Give it as cursor to get the next page; left out: there is none." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	Schedules  []Schedule `json:"schedules" nullable:"false" doc:"The schedules, in the order in which they were created."`
+	NextCursor string     `json:"nextCursor,omitempty" doc:"The cursor of the next page. It is left out on the last page." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
 }
 
 // pageOutput is a page of a list.
@@ -49,20 +49,20 @@ func nextPage(query url.Values, cursor string) string {
 
 type getScheduleInput struct {
 	ID          string `path:"id" doc:"The schedule's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of an answer that the caller has: as long as it is the present one the answer is 304, without a body."`
+	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of an earlier answer. If it is still current, the answer is 304, without a body."`
 }
 
 func (a *api) registerScheduleReads(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "listSchedules", Method: http.MethodGet, Path: "/schedule", Tags: []string{scheduleTag},
 		Summary: "List schedules",
-		Description: "In the order of their making. Filters that are given must all hold. " +
-			"Follow nextCursor, or the header Link, until there is none.",
+		Description: "The schedules are listed in the order in which they were created. Only those that match all given filters are listed. " +
+			"To get all pages, follow nextCursor, or the header Link, until there is none.",
 		Parameters: []*huma.Param{
-			param("userId", "Only this user's.", text(), "658683afc91423af04d82152"),
-			param("siteId", "Only this site's.", text(), "658683afc91423af04d82153"),
-			param("name", "Only those of this name.", text(), "nightly"),
-			param("alert", "Only those whose newest good backup is older than maxAge, or that still have an alert for that.", &huma.Schema{Type: huma.TypeBoolean, Default: false}, true),
+			param("userId", "List only schedules of this user.", text(), "658683afc91423af04d82152"),
+			param("siteId", "List only schedules of this site.", text(), "658683afc91423af04d82153"),
+			param("name", "List only schedules with this name.", text(), "nightly"),
+			param("alert", "List only schedules whose newest good backup is older than maxAge, or that still have an alert for that.", &huma.Schema{Type: huma.TypeBoolean, Default: false}, true),
 			limitParam(),
 			cursorParam(scheduleExample),
 		},
@@ -73,7 +73,7 @@ func (a *api) registerScheduleReads(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "getSchedule", Method: http.MethodGet, Path: "/schedule/{id}", Tags: []string{scheduleTag},
 		Summary:     "Show a schedule",
-		Description: "Its settings, what comes next, and how old its newest good backup is.",
+		Description: "The answer has the schedule's settings, what comes next, and how old its newest good backup is.",
 		Responses:   map[string]*huma.Response{"200": shown, "304": same},
 	}, CodeNotFound), a.getSchedule)
 }

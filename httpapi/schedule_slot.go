@@ -31,7 +31,7 @@ func (in *nextSlotsInput) Resolve(ctx huma.Context) []error {
 
 // UpcomingSlots are the next slots of a schedule.
 type UpcomingSlots struct {
-	Slots []UpcomingSlot `json:"slots" nullable:"false" doc:"The next ones first; fewer than were asked for if there are no more."`
+	Slots []UpcomingSlot `json:"slots" nullable:"false" doc:"The next slots, the earliest first. There are fewer than requested if the schedule has no more."`
 }
 
 type nextSlotsOutput struct {
@@ -78,22 +78,22 @@ func (q *query) slotCursor(name string) time.Time {
 
 // ScheduleSlotList is a page of what became of a schedule's slots.
 type ScheduleSlotList struct {
-	Slots      []ScheduleSlot `json:"slots" nullable:"false" doc:"The last ones first."`
-	NextCursor string         `json:"nextCursor,omitempty" doc:"Give it as cursor to get the next page; left out: there is none." example:"2026-01-02T03:04:05Z"`
+	Slots      []ScheduleSlot `json:"slots" nullable:"false" doc:"What became of the slots, the latest first."`
+	NextCursor string         `json:"nextCursor,omitempty" doc:"The cursor of the next page. It is left out on the last page." example:"2026-01-02T03:04:05Z"`
 }
 
 func (a *api) registerScheduleSlots(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "listNextSlots", Method: http.MethodGet, Path: "/schedule/{id}/next", Tags: []string{scheduleTag},
-		Summary:     "Tell the next slots of a schedule",
-		Description: "As its expression, time zone and spread have them. Of a paused one, too: those will be skipped.",
-		Parameters:  []*huma.Param{param("count", "How many.", between(1, backup.MaxNextRuns, defaultNext), 5)},
+		Summary:     "Show the next slots of a schedule",
+		Description: "They follow from its cron expression, time zone and spread. The slots of a paused schedule are listed, too, although they will be skipped.",
+		Parameters:  []*huma.Param{param("count", "How many slots to list.", between(1, backup.MaxNextRuns, defaultNext), 5)},
 	}, CodeNotFound, CodeValidationFailed), a.nextSlots)
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "listScheduleSlots", Method: http.MethodGet, Path: "/schedule/{id}/slot", Tags: []string{scheduleTag},
-		Summary: "Tell what became of the slots of a schedule",
-		Description: "Of each: the backup that was started for it, or that it waits, or why it was skipped. Slots that were skipped one after another for one reason are one entry. " +
-			"Backups that were started out of turn aren't here: GET /backup with scheduleId has all.",
+		Summary: "Show what became of the slots of a schedule",
+		Description: "Each entry says which backup was started for the slot, that the slot waits, or why it was skipped. Consecutive slots that were skipped for the same reason share an entry. " +
+			"Backups that were started out of turn aren't listed here: GET /backup with scheduleId lists all backups of the schedule.",
 		Parameters: []*huma.Param{limitParam(), cursorParam("2026-01-02T03:04:05Z")},
 	}, CodeNotFound, CodeValidationFailed), a.slots)
 }

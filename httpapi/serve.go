@@ -60,7 +60,7 @@ var rangeRE = regexp.MustCompile(`^(?i:bytes)=[ \t]*([0-9]*)-([0-9]*)[ \t]*$`)
 // (RFC 9110 §14.2), and several ranges, which it allows.
 func rangeOf(r *http.Request, size int64) string {
 	match := rangeRE.FindStringSubmatch(r.Header.Get("Range"))
-	if match == nil || r.Method != http.MethodGet {
+	if match == nil {
 		return ""
 	}
 	// A number that is too large is the largest one, which is behind every end.

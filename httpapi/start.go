@@ -12,12 +12,12 @@ import (
 // StartRequest is the body of POST /backup.
 type StartRequest struct {
 	UserID            string            `json:"userId" doc:"The user whose site it is: 1 to 200 bytes when percent-encoded, without control characters." minLength:"1" maxLength:"200" example:"658683afc91423af04d82152"`
-	SiteID            string            `json:"siteId" doc:"The site, under the same rule." minLength:"1" maxLength:"200" example:"658683afc91423af04d82153"`
-	Providers         []string          `json:"providers,omitempty" doc:"The exports to make. Defaults to all that are configured." example:"[\"site\",\"db\"]"`
-	Labels            map[string]string `json:"labels,omitempty" doc:"The caller's own; at most 32, keys of 1 to 63 bytes and values of at most 255." example:"{\"reason\":\"before upgrade\"}"`
-	ContinueOnFailure bool              `json:"continueOnFailure,omitempty" doc:"Let the other exports run on when one fails for good. The backup is failed then, too."`
-	SizeLimit         int64             `json:"sizeLimit,omitempty" doc:"The most bytes that all its exports together may have. 0, and more than the server's own limit, mean that one." minimum:"0" example:"107374182400"`
-	IfActive          string            `json:"ifActive,omitempty" enum:"start,join,reject" default:"start" doc:"What to do where the user's site has a backup that hasn't ended: start another one, join it (answer with that one), or reject this request (409, backup_active). Only backups count that were started with join or reject themselves, and weren't retried since."`
+	SiteID            string            `json:"siteId" doc:"The site, under the same rule as userId." minLength:"1" maxLength:"200" example:"658683afc91423af04d82153"`
+	Providers         []string          `json:"providers,omitempty" doc:"The providers whose exports are made. Defaults to all that are configured." example:"[\"site\",\"db\"]"`
+	Labels            map[string]string `json:"labels,omitempty" doc:"The caller's own labels: at most 32, with keys of 1 to 63 bytes and values of at most 255 bytes." example:"{\"reason\":\"before upgrade\"}"`
+	ContinueOnFailure bool              `json:"continueOnFailure,omitempty" doc:"Keep the other exports running when one fails for good. The backup fails in either case."`
+	SizeLimit         int64             `json:"sizeLimit,omitempty" doc:"The most bytes that all exports of the backup together may have. With 0, or with more than the server's own limit, the server's limit applies." minimum:"0" example:"107374182400"`
+	IfActive          string            `json:"ifActive,omitempty" enum:"start,join,reject" default:"start" doc:"What to do if the site has a backup that hasn't ended: start another one, join it (the answer is that backup), or reject this request (409, backup_active). Only backups count that were started with join or reject themselves and haven't been retried since."`
 }
 
 // startInput reads the body itself, so that every answer to a bad one is ours
@@ -43,7 +43,7 @@ func (in *startInput) Resolve(ctx huma.Context) []error {
 }
 
 type startOutput struct {
-	Location     string `header:"Location" doc:"Where the backup is found."`
+	Location     string `header:"Location" doc:"The path of the backup."`
 	CacheControl string `header:"Cache-Control" hidden:"true"`
 	Body         *Backup
 }
@@ -55,10 +55,10 @@ func (a *api) registerStart(to huma.API) {
 		Method:      http.MethodPost,
 		Path:        "/backup",
 		Tags:        []string{tag},
-		Summary:     "Ask for a backup",
-		Description: "The request is stored when the answer comes; the work goes on by itself. " +
-			"Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. " +
-			"For a user or site that the credential isn't for it answers 403, whether there is such a one or not.",
+		Summary:     "Start a backup",
+		Description: "The answer comes once the request is stored; the backup is then made in the background. " +
+			"Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). " +
+			"For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.",
 		DefaultStatus: http.StatusAccepted,
 		RequestBody:   body,
 		Parameters:    []*huma.Param{idempotencyParam()},

@@ -43,20 +43,20 @@ func (a *api) registerVerbs(to huma.API) {
 	a.registerVerb(to, a.client.Cancel, huma.Operation{
 		OperationID: "cancelBackup", Method: http.MethodPost, Path: "/backup/{id}/cancel",
 		Summary: "Cancel a backup",
-		Description: "Its exports are canceled, too. One that is being committed ends first; until then the backup has cancelRequestedAt. " +
-			"To cancel a canceled backup changes nothing. One that is done or failed, or whose manifest is being written, can't be canceled.",
+		Description: "The exports that haven't ended are canceled, too. An export that is being committed ends first; until then cancelRequestedAt is set. " +
+			"Canceling a canceled backup changes nothing. A backup that is done or failed, or whose manifest is being written, can't be canceled.",
 	}, CodeStateConflict)
 	a.registerVerb(to, a.client.Retry, huma.Operation{
 		OperationID: "retryBackup", Method: http.MethodPost, Path: "/backup/{id}/retry",
 		Summary: "Run a failed or canceled backup again",
-		Description: "Exports that are done are kept, unless they are too old to be of one time with the others; each of the others goes on where it was, if its source allows. " +
+		Description: "Exports that are done are kept, unless they are too old to match the others in time. The other exports resume where they were, if their sources allow it. " +
 			"A backup that neither failed nor was canceled can't be retried.",
 	}, CodeStateConflict, CodeErasing)
 	a.registerVerb(to, a.client.Delete, huma.Operation{
 		OperationID: "deleteBackup", Method: http.MethodDelete, Path: "/backup/{id}",
 		Summary: "Delete a backup",
-		Description: "Its manifest, its exports and then all that is known of it are removed: it is in status deleting until then, and not found afterwards. There is no way back. " +
-			"One that hasn't ended has to be canceled first, and one under a legal hold released. To delete one that is being deleted changes nothing.",
+		Description: "The manifest, the exports and then all records of the backup are removed. Its status is deleting until then; afterwards it is not found. This can't be undone. " +
+			"A backup that hasn't ended has to be canceled first, and one under a legal hold has to be released. Deleting a backup that is being deleted changes nothing.",
 	}, CodeStateConflict, CodeHeld)
 }
 

@@ -11,7 +11,7 @@ import (
 
 // VerifyRequest is the body of POST /backup/{id}/verify.
 type VerifyRequest struct {
-	Sample float64 `json:"sample,omitempty" doc:"The share of each export's parts that is read, drawn at random: more than 0, and at most 1, which reads everything and compares the SHA-256, too." exclusiveMinimum:"0" maximum:"1" default:"1" example:"0.1"`
+	Sample float64 `json:"sample,omitempty" doc:"The share of each export's parts to read, drawn at random: more than 0 and at most 1. With 1, everything is read and the SHA-256 is compared, too." exclusiveMinimum:"0" maximum:"1" default:"1" example:"0.1"`
 }
 
 type verifyInput struct {
@@ -37,8 +37,8 @@ func (a *api) registerVerify(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeWrite, huma.Operation{
 		OperationID: "verifyBackup", Method: http.MethodPost, Path: "/backup/{id}/verify", Tags: []string{tag}, DefaultStatus: http.StatusAccepted,
 		Summary: "Verify the stored copy of a backup that is done",
-		Description: "What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. " +
-			"What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.",
+		Description: "What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. " +
+			"Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.",
 		RequestBody: body,
 	}, append([]Code{CodeNotFound, CodeStateConflict}, bodyFailures...)...), func(ctx context.Context, in *verifyInput) (*backupOutput, error) {
 		if in.err != nil {

@@ -49,7 +49,8 @@ func askAgain(b *backup.Backup) time.Duration {
 	return askWaiting
 }
 
-// ended reports whether a backup in this state changes only when somebody asks.
+// ended reports whether it isn't worth asking again and again for a backup in this
+// state: it has ended, or is about to be gone.
 func ended(s backup.State) bool { return s.Terminal() || s == backup.StateDeleting }
 
 // withoutDeadlines lets an answer take longer than the server gives any. The

@@ -15,7 +15,7 @@ import (
 type backupCmd struct {
 	serverFlags
 
-	Start    backupStartCmd    `cmd:"" help:"Ask for a backup."`
+	Start    backupStartCmd    `cmd:"" help:"Start a backup."`
 	List     backupListCmd     `cmd:"" help:"List backups, the newest first."`
 	Show     backupShowCmd     `cmd:"" help:"Show the state of a backup."`
 	Watch    backupWatchCmd    `cmd:"" help:"Watch a backup until it ends. The exit status is 3 if it doesn't end as done."`

@@ -593,28 +593,28 @@ type Attempt struct {
 	EndedAt time.Time `json:"endedAt"`
 	Error   *Failure  `json:"error,omitempty"`
 
-	// FromByte Where it began to read: 0, or behind the attempt before.
+	// FromByte The offset in the export at which the attempt began to read: 0, or the offset that an earlier attempt had reached.
 	//
 	// Example: 0
 	FromByte int64 `json:"fromByte"`
 
-	// N Counts from 1, whatever the outcomes.
+	// N The number of the attempt, from 1. All attempts count, whatever their outcome.
 	//
 	// Example: 1
 	N int64 `json:"n"`
 
-	// Outcome handed: its worker was stopped and handed it over. lost: its worker died.
+	// Outcome How the attempt ended. handed: its worker was stopped and handed the export over. lost: its worker died.
 	//
 	// Example: failed
 	Outcome AttemptOutcome `json:"outcome"`
 
-	// ReceivedBytes How far in the export it came, fromByte included.
+	// ReceivedBytes The offset in the export that the attempt reached.
 	//
 	// Example: 75497472
 	ReceivedBytes int64     `json:"receivedBytes"`
 	StartedAt     time.Time `json:"startedAt"`
 
-	// StoredBytes How much of that a crash could not have taken.
+	// StoredBytes How many of the received bytes were stored so that a crash couldn't lose them.
 	//
 	// Example: 67108864
 	StoredBytes int64 `json:"storedBytes"`
@@ -623,25 +623,25 @@ type Attempt struct {
 	Worker string `json:"worker"`
 }
 
-// AttemptOutcome handed: its worker was stopped and handed it over. lost: its worker died.
+// AttemptOutcome How the attempt ended. handed: its worker was stopped and handed the export over. lost: its worker died.
 //
 // Example: failed
 type AttemptOutcome string
 
 // Backup defines model for Backup.
 type Backup struct {
-	// CancelRequestedAt A cancel that waits for exports which are being committed.
+	// CancelRequestedAt When the backup was asked to cancel. It is set while the cancellation waits for exports that are being committed.
 	CancelRequestedAt *time.Time `json:"cancelRequestedAt,omitempty"`
 	ContinueOnFailure *bool      `json:"continueOnFailure,omitempty"`
 
-	// CorruptAt When a verification last found damage. It goes away when a later one that reads everything finds none.
+	// CorruptAt When a verification last found damage. It is removed when a later verification that reads everything finds none.
 	CorruptAt *time.Time `json:"corruptAt,omitempty"`
 
-	// CreatedAt When it was asked for.
+	// CreatedAt When the backup was requested.
 	CreatedAt time.Time `json:"createdAt"`
 	Error     *Failure  `json:"error,omitempty"`
 
-	// FinishedAt When it became done, failed or canceled.
+	// FinishedAt When the backup became done, failed or canceled.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 	Hold       *Hold      `json:"hold,omitempty"`
 
@@ -651,17 +651,17 @@ type Backup struct {
 	ID     openapi_types.UUID `json:"id"`
 	Labels map[string]string  `json:"labels,omitempty"`
 
-	// ManifestKey The manifest's key in the store, once the backup is done.
+	// ManifestKey The key of the backup's manifest in the store. It is set once the backup is done.
 	ManifestKey *string `json:"manifestKey,omitempty"`
 
-	// NextAttemptAt When planning, or writing the manifest, is tried again.
+	// NextAttemptAt When planning the backup, or writing its manifest, is tried again.
 	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty"`
 	Progress      Progress   `json:"progress"`
 
-	// Providers The exports that were asked for; left out: all that were configured when it was planned.
+	// Providers The providers whose exports were requested. It is left out if all that were configured at planning time are exported.
 	Providers []string `json:"providers,omitempty"`
 
-	// ScheduleID The schedule that started it, which may be gone; left out: none did.
+	// ScheduleID The schedule that started the backup, which may have been deleted since. It is left out if no schedule did.
 	//
 	// Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	ScheduleID *openapi_types.UUID `json:"scheduleId,omitempty"`
@@ -669,23 +669,23 @@ type Backup struct {
 	// SiteID Example: 658683afc91423af04d82153
 	SiteID string `json:"siteId"`
 
-	// SizeLimit The most bytes that all its exports together may have; left out: no limit.
+	// SizeLimit The most bytes that all exports of the backup together may have. It is left out if there is no limit.
 	//
 	// Example: 107374182400
 	SizeLimit *int64 `json:"sizeLimit,omitempty"`
 
-	// Slot The schedule's slot that it was started for; left out: the schedule was run out of turn.
+	// Slot The slot of the schedule for which the backup was started. It is left out if the schedule was run out of turn.
 	Slot *time.Time `json:"slot,omitempty"`
 
-	// StartedAt When it was planned.
+	// StartedAt When the backup was planned.
 	StartedAt *time.Time `json:"startedAt,omitempty"`
 
-	// Status Done means proven: every export is in the store, and the manifest beside them.
+	// Status The backup's status. done means that every export was proven to be in the store, and its manifest with it.
 	//
 	// Example: running
 	Status BackupStatus `json:"status"`
 
-	// Tasks One for each export, in the order of their providers; none before the backup is planned.
+	// Tasks The exports, in the order of their providers. There are none before the backup is planned.
 	Tasks []Task `json:"tasks"`
 
 	// UserID Example: 658683afc91423af04d82152
@@ -695,11 +695,11 @@ type Backup struct {
 	// VerifiedAt When a verification last found nothing wrong.
 	VerifiedAt *time.Time `json:"verifiedAt,omitempty"`
 
-	// Verifying A verification is under way.
+	// Verifying Whether a verification is under way.
 	Verifying *bool `json:"verifying,omitempty"`
 }
 
-// BackupStatus Done means proven: every export is in the store, and the manifest beside them.
+// BackupStatus The backup's status. done means that every export was proven to be in the store, and its manifest with it.
 //
 // Example: running
 type BackupStatus string
@@ -709,44 +709,44 @@ type BackupEvent struct {
 	// BackupID Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	BackupID openapi_types.UUID `json:"backupId"`
 
-	// CreatedAt When it was written.
+	// CreatedAt When the event was written.
 	CreatedAt time.Time `json:"createdAt"`
 	Error     *Failure  `json:"error,omitempty"`
 
-	// Name What happened; the name of the message. Further names may come.
+	// Name What happened. It is also the name of the message. New names may be added.
 	//
 	// Example: UpdateUploadJob
 	Name string `json:"name"`
 
-	// Seq Counts from 1 within the backup, without gaps; the id of the message.
+	// Seq The number of the event within the backup, from 1 and without gaps. It is also the id of the message.
 	//
 	// Example: 12
 	Seq int64 `json:"seq"`
 
-	// SiteID With the first event only.
+	// SiteID The site that is backed up. It is set in the first event only.
 	SiteID *string `json:"siteId,omitempty"`
 
-	// Status The backup's, as of this event.
+	// Status The backup's status as of this event.
 	//
 	// Example: running
 	Status *BackupEventStatus `json:"status,omitempty"`
 
-	// UserID With the first event only.
+	// UserID The user whose site is backed up. It is set in the first event only.
 	UserID               *string                `json:"userId,omitempty"`
 	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
-// BackupEventStatus The backup's, as of this event.
+// BackupEventStatus The backup's status as of this event.
 //
 // Example: running
 type BackupEventStatus string
 
 // BackupList defines model for BackupList.
 type BackupList struct {
-	// Backups The newest first.
+	// Backups The backups, the newest first.
 	Backups []BackupSummary `json:"backups"`
 
-	// NextCursor Give it as cursor to get the next page; left out: there is none.
+	// NextCursor The cursor of the next page. It is left out on the last page.
 	//
 	// Example: AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb
 	NextCursor *string `json:"nextCursor,omitempty"`
@@ -754,18 +754,18 @@ type BackupList struct {
 
 // BackupSummary defines model for BackupSummary.
 type BackupSummary struct {
-	// CancelRequestedAt A cancel that waits for exports which are being committed.
+	// CancelRequestedAt When the backup was asked to cancel. It is set while the cancellation waits for exports that are being committed.
 	CancelRequestedAt *time.Time `json:"cancelRequestedAt,omitempty"`
 	ContinueOnFailure *bool      `json:"continueOnFailure,omitempty"`
 
-	// CorruptAt When a verification last found damage. It goes away when a later one that reads everything finds none.
+	// CorruptAt When a verification last found damage. It is removed when a later verification that reads everything finds none.
 	CorruptAt *time.Time `json:"corruptAt,omitempty"`
 
-	// CreatedAt When it was asked for.
+	// CreatedAt When the backup was requested.
 	CreatedAt time.Time `json:"createdAt"`
 	Error     *Failure  `json:"error,omitempty"`
 
-	// FinishedAt When it became done, failed or canceled.
+	// FinishedAt When the backup became done, failed or canceled.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 	Hold       *Hold      `json:"hold,omitempty"`
 
@@ -775,16 +775,16 @@ type BackupSummary struct {
 	ID     openapi_types.UUID `json:"id"`
 	Labels map[string]string  `json:"labels,omitempty"`
 
-	// ManifestKey The manifest's key in the store, once the backup is done.
+	// ManifestKey The key of the backup's manifest in the store. It is set once the backup is done.
 	ManifestKey *string `json:"manifestKey,omitempty"`
 
-	// NextAttemptAt When planning, or writing the manifest, is tried again.
+	// NextAttemptAt When planning the backup, or writing its manifest, is tried again.
 	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty"`
 
-	// Providers The exports that were asked for; left out: all that were configured when it was planned.
+	// Providers The providers whose exports were requested. It is left out if all that were configured at planning time are exported.
 	Providers []string `json:"providers,omitempty"`
 
-	// ScheduleID The schedule that started it, which may be gone; left out: none did.
+	// ScheduleID The schedule that started the backup, which may have been deleted since. It is left out if no schedule did.
 	//
 	// Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	ScheduleID *openapi_types.UUID `json:"scheduleId,omitempty"`
@@ -792,18 +792,18 @@ type BackupSummary struct {
 	// SiteID Example: 658683afc91423af04d82153
 	SiteID string `json:"siteId"`
 
-	// SizeLimit The most bytes that all its exports together may have; left out: no limit.
+	// SizeLimit The most bytes that all exports of the backup together may have. It is left out if there is no limit.
 	//
 	// Example: 107374182400
 	SizeLimit *int64 `json:"sizeLimit,omitempty"`
 
-	// Slot The schedule's slot that it was started for; left out: the schedule was run out of turn.
+	// Slot The slot of the schedule for which the backup was started. It is left out if the schedule was run out of turn.
 	Slot *time.Time `json:"slot,omitempty"`
 
-	// StartedAt When it was planned.
+	// StartedAt When the backup was planned.
 	StartedAt *time.Time `json:"startedAt,omitempty"`
 
-	// Status Done means proven: every export is in the store, and the manifest beside them.
+	// Status The backup's status. done means that every export was proven to be in the store, and its manifest with it.
 	//
 	// Example: running
 	Status BackupSummaryStatus `json:"status"`
@@ -815,36 +815,36 @@ type BackupSummary struct {
 	// VerifiedAt When a verification last found nothing wrong.
 	VerifiedAt *time.Time `json:"verifiedAt,omitempty"`
 
-	// Verifying A verification is under way.
+	// Verifying Whether a verification is under way.
 	Verifying *bool `json:"verifying,omitempty"`
 }
 
-// BackupSummaryStatus Done means proven: every export is in the store, and the manifest beside them.
+// BackupSummaryStatus The backup's status. done means that every export was proven to be in the store, and its manifest with it.
 //
 // Example: running
 type BackupSummaryStatus string
 
 // Damage defines model for Damage.
 type Damage struct {
-	// Got What it is.
+	// Got The value that was found.
 	//
 	// Example: ffb2c3d4e5f60718
 	Got string `json:"got"`
 
-	// Object The object's key in the store.
+	// Object The key in the store of the object that is damaged.
 	Object string `json:"object"`
 
-	// Part The part that is damaged, counted from 0; left out: it isn't one part.
+	// Part The index of the part that is damaged, from 0. It is left out if the damage isn't in one part.
 	//
 	// Example: 3
 	Part *int64 `json:"part,omitempty"`
 
-	// Provider Whose export it is; left out: it is the manifest that is damaged.
+	// Provider The provider whose export is damaged. It is left out if the manifest is damaged.
 	//
 	// Example: site
 	Provider *string `json:"provider,omitempty"`
 
-	// Want What it should be.
+	// Want The value that was expected.
 	//
 	// Example: a1b2c3d4e5f60718
 	Want string `json:"want"`
@@ -857,20 +857,20 @@ type Damage struct {
 
 // Erasure defines model for Erasure.
 type Erasure struct {
-	// Backups Backups that are gone so far.
+	// Backups How many backups have been erased so far.
 	//
 	// Example: 12
 	Backups int64 `json:"backups"`
 
-	// Bytes The bytes of those.
+	// Bytes How many bytes the removed objects had.
 	//
 	// Example: 1073741824
 	Bytes int64 `json:"bytes"`
 
-	// Error What holds it up; it is tried again.
+	// Error What is holding the erasure up. It is tried again.
 	Error *string `json:"error,omitempty"`
 
-	// FinishedAt When it was done.
+	// FinishedAt When the erasure was done.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 
 	// ID The erasure's id.
@@ -878,44 +878,44 @@ type Erasure struct {
 	// Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	ID openapi_types.UUID `json:"id"`
 
-	// Objects Objects that were removed from the store so far, manifests among them.
+	// Objects How many objects have been removed from the store so far, manifests included.
 	//
 	// Example: 36
 	Objects     int64     `json:"objects"`
 	RequestedAt time.Time `json:"requestedAt"`
 
-	// Schedules Schedules that are gone so far.
+	// Schedules How many schedules have been erased so far.
 	//
 	// Example: 1
 	Schedules int64 `json:"schedules"`
 
-	// SiteID Which site, until it is done.
+	// SiteID The site whose data is erased. It is left out once the erasure is done.
 	//
 	// Example: 658683afc91423af04d82153
 	SiteID *string `json:"siteId,omitempty"`
 
-	// Status Done: everything is gone.
+	// Status The erasure's status. done means that everything is gone.
 	//
 	// Example: done
 	Status ErasureStatus `json:"status"`
 
-	// UserID Whose it is, until it is done.
+	// UserID The user whose data is erased. It is left out once the erasure is done.
 	//
 	// Example: 658683afc91423af04d82152
 	UserID *string `json:"userId,omitempty"`
 
-	// WholeUser It is of all the user's sites.
+	// WholeUser Whether everything of the user is erased, and not one site only.
 	WholeUser *bool `json:"wholeUser,omitempty"`
 }
 
-// ErasureStatus Done: everything is gone.
+// ErasureStatus The erasure's status. done means that everything is gone.
 //
 // Example: done
 type ErasureStatus string
 
 // Failure defines model for Failure.
 type Failure struct {
-	// Class permanent: trying again can't help. retryable: it is tried again. retry_after: the source asked to wait.
+	// Class What is done after the failure. permanent: nothing, since trying again can't help. retryable: it is tried again. retry_after: it is tried again when the source said.
 	//
 	// Example: retryable
 	Class string `json:"class"`
@@ -929,12 +929,12 @@ type Failure struct {
 
 // FieldError defines model for FieldError.
 type FieldError struct {
-	// Location The field.
+	// Location The field, such as body.userId.
 	//
 	// Example: body.userId
 	Location string `json:"location"`
 
-	// Message The rule that it broke.
+	// Message The rule that the field broke.
 	//
 	// Example: must not be empty
 	Message string `json:"message"`
@@ -949,7 +949,7 @@ type Hold struct {
 
 // HoldRequest defines model for HoldRequest.
 type HoldRequest struct {
-	// Reason Why, for people: at most 500 bytes without control characters.
+	// Reason Why the backup is held, for people: at most 500 bytes without control characters.
 	//
 	// Example: case 4711
 	Reason *string `json:"reason,omitempty"`
@@ -981,7 +981,7 @@ type Problem struct {
 	// - `precondition_failed` (412): What is stored isn't what the request's conditions name.
 	// - `body_too_large` (413): The body has more bytes than this server reads.
 	// - `unsupported_media_type` (415): The request doesn't say that its body is application/json.
-	// - `range_not_satisfiable` (416): The range begins behind the end; the header Content-Range has the size.
+	// - `range_not_satisfiable` (416): The object has none of the bytes in the range; the header Content-Range has its size.
 	// - `wrong_host` (421): This server doesn't answer for the host that the request is for.
 	// - `validation_failed` (422): A field breaks a rule; the member errors names each one.
 	// - `idempotency_key_reused` (422): The Idempotency-Key was used with another body before.
@@ -1003,7 +1003,7 @@ type Problem struct {
 	// Errors The fields that broke a rule.
 	Errors []FieldError `json:"errors,omitempty"`
 
-	// RequestID The request's id: the X-Request-Id of the answer, and of the server's log.
+	// RequestID The id of the request. It is also in the header X-Request-Id and in the server's log.
 	//
 	// Example: VXJQ4ZK2M7T3A5B6C7D8E9F0GH
 	RequestID *string `json:"requestId,omitempty"`
@@ -1018,7 +1018,7 @@ type Problem struct {
 	// Example: 422
 	Status int64 `json:"status"`
 
-	// Title The meaning of the status.
+	// Title The meaning of the HTTP status.
 	//
 	// Example: Unprocessable Entity
 	Title string `json:"title"`
@@ -1043,7 +1043,7 @@ type Problem struct {
 // - `precondition_failed` (412): What is stored isn't what the request's conditions name.
 // - `body_too_large` (413): The body has more bytes than this server reads.
 // - `unsupported_media_type` (415): The request doesn't say that its body is application/json.
-// - `range_not_satisfiable` (416): The range begins behind the end; the header Content-Range has the size.
+// - `range_not_satisfiable` (416): The object has none of the bytes in the range; the header Content-Range has its size.
 // - `wrong_host` (421): This server doesn't answer for the host that the request is for.
 // - `validation_failed` (422): A field breaks a rule; the member errors names each one.
 // - `idempotency_key_reused` (422): The Idempotency-Key was used with another body before.
@@ -1059,12 +1059,12 @@ type ProblemCode string
 
 // Progress defines model for Progress.
 type Progress struct {
-	// ReceivedBytes Bytes read from the sources.
+	// ReceivedBytes How many bytes were read from the sources.
 	//
 	// Example: 75497472
 	ReceivedBytes int64 `json:"receivedBytes"`
 
-	// StoredBytes Bytes that are stored and that a crash can't take.
+	// StoredBytes How many bytes are stored so that a crash can't lose them.
 	//
 	// Example: 67108864
 	StoredBytes int64 `json:"storedBytes"`
@@ -1074,12 +1074,12 @@ type Progress struct {
 	// Example: 2
 	Tasks int64 `json:"tasks"`
 
-	// TasksDone How many of them are done.
+	// TasksDone How many of the exports are done.
 	//
 	// Example: 1
 	TasksDone int64 `json:"tasksDone"`
 
-	// TotalBytes Bytes of all exports, once every source has announced its size.
+	// TotalBytes The size in bytes of all exports together. It is set once every source has announced its size.
 	//
 	// Example: 134217728
 	TotalBytes *int64 `json:"totalBytes,omitempty"`
@@ -1087,7 +1087,7 @@ type Progress struct {
 
 // Provider defines model for Provider.
 type Provider struct {
-	// MaxSize The most bytes that an export may have; left out: no limit.
+	// MaxSize The most bytes that an export may have. It is left out if there is no limit.
 	//
 	// Example: 53687091200
 	MaxSize *int64 `json:"maxSize,omitempty"`
@@ -1103,7 +1103,7 @@ type Provider struct {
 
 // ProviderList defines model for ProviderList.
 type ProviderList struct {
-	// Providers In the order of their names.
+	// Providers The providers, in the order of their names.
 	Providers []Provider `json:"providers"`
 }
 
@@ -1112,18 +1112,18 @@ type RetentionDecision struct {
 	// BackupID Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	BackupID openapi_types.UUID `json:"backupId"`
 
-	// CreatedAt When it was asked for.
+	// CreatedAt When the backup was requested.
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Keep It stays.
+	// Keep Whether the backup is kept.
 	Keep bool `json:"keep"`
 
-	// Reasons All that keep it, or the one that lets it go: a code such as last, daily, newest-good, held, no-policy or policy, for calendar rules with the day or the like behind a space, for copies with the provider behind a colon.
+	// Reasons All reasons for which the backup is kept, or the one for which it is removed. A reason is a code such as last, daily, newest-good, held, no-policy or policy. Calendar rules add the period after a space, and rules about copies add the provider after a colon.
 	//
 	// Example: ["daily 2026-11-23","newest-good:site"]
 	Reasons []string `json:"reasons"`
 
-	// ScheduleID The schedule that started it, which may be gone; left out: none did.
+	// ScheduleID The schedule that started the backup, which may have been deleted since. It is left out if no schedule did.
 	//
 	// Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	ScheduleID *openapi_types.UUID `json:"scheduleId,omitempty"`
@@ -1137,80 +1137,80 @@ type RetentionDecision struct {
 
 // RetentionPlan defines model for RetentionPlan.
 type RetentionPlan struct {
-	// Decisions One for each backup: those of one user's site together, the newest first. A page may have none and be followed by another one.
+	// Decisions One decision for each backup. Those of one site follow each other, the newest backup first. A page may be empty and still be followed by another.
 	Decisions []RetentionDecision `json:"decisions"`
 
-	// NextCursor Give it as cursor to get the next page; left out: there is none.
+	// NextCursor The cursor of the next page. It is left out on the last page.
 	//
 	// Example: NjU4NjgzYWZjOTE0MjNhZjA0ZDgyMTUyAHMA
 	NextCursor *string `json:"nextCursor,omitempty"`
 
-	// Now The time that it is for.
+	// Now The time for which the plan was computed.
 	Now time.Time `json:"now"`
 }
 
 // RetentionPolicy defines model for RetentionPolicy.
 type RetentionPolicy struct {
-	// AtLeast The newest copies of each provider.
+	// AtLeast How many of the newest copies of each provider's export are kept, whatever the other rules say.
 	//
 	// Example: 3
 	AtLeast *int64 `json:"atLeast,omitempty"`
 
-	// KeepDaily The newest of each of the last days that have one.
+	// KeepDaily For how many days the newest backup of the day is kept. Days without a backup don't count.
 	//
 	// Example: 14
 	KeepDaily *int64 `json:"keepDaily,omitempty"`
 
-	// KeepFailed How long failed and canceled backups stay; left out: 7d.
+	// KeepFailed How long failed and canceled backups are kept. Defaults to 7d.
 	//
 	// Example: 7d
 	KeepFailed *string `json:"keepFailed,omitempty"`
 
-	// KeepHourly The newest of each of the last hours that have one.
+	// KeepHourly For how many hours the newest backup of the hour is kept. Hours without a backup don't count.
 	KeepHourly *int64 `json:"keepHourly,omitempty"`
 
-	// KeepLast The newest of this many.
+	// KeepLast How many of the newest backups are kept.
 	//
 	// Example: 7
 	KeepLast *int64 `json:"keepLast,omitempty"`
 
-	// KeepMonthly The newest of each of the last months that have one.
+	// KeepMonthly For how many months the newest backup of the month is kept. Months without a backup don't count.
 	//
 	// Example: 12
 	KeepMonthly *int64 `json:"keepMonthly,omitempty"`
 
-	// KeepWeekly The newest of each of the last ISO weeks that have one.
+	// KeepWeekly For how many ISO weeks the newest backup of the week is kept. Weeks without a backup don't count.
 	//
 	// Example: 8
 	KeepWeekly *int64 `json:"keepWeekly,omitempty"`
 
-	// KeepWithin Those younger than this.
+	// KeepWithin Backups younger than this are kept.
 	//
 	// Example: 30d
 	KeepWithin *string `json:"keepWithin,omitempty"`
 
-	// KeepYearly The newest of each of the last years that have one.
+	// KeepYearly For how many years the newest backup of the year is kept. Years without a backup don't count.
 	KeepYearly *int64 `json:"keepYearly,omitempty"`
 }
 
 // Schedule defines model for Schedule.
 type Schedule struct {
-	// AlertAt Since when there is an alert for that.
+	// AlertAt When the alert was raised that the newest good backup is older than maxAge. It is left out while there is no alert.
 	AlertAt *time.Time `json:"alertAt,omitempty"`
 
-	// CatchUp What becomes of slots that passed while no worker was there: the last one is started however late it is, or none that is more than 5 minutes late.
+	// CatchUp What happens to slots that passed while no worker was running: last starts the latest of them however late it is, and none starts no slot that is more than 5 minutes late.
 	CatchUp *ScheduleCatchUp `json:"catchUp,omitempty"`
 
-	// ContinueOnFailure Let the other exports run on when one fails for good. The backup is failed then, too.
+	// ContinueOnFailure Keep the other exports of a backup running when one fails for good. The backup fails in either case.
 	ContinueOnFailure *bool     `json:"continueOnFailure,omitempty"`
 	CreatedAt         time.Time `json:"createdAt"`
 
-	// Cron When: five fields (minute, hour, day of month, month, day of week), a macro such as @daily, or @every and a duration. A local time that daylight saving skips runs right behind the gap, and one that comes twice runs once.
+	// Cron When backups run: five fields (minute, hour, day of month, month, day of week), a macro such as @daily, or @every and a duration. A local time that daylight saving skips runs right after the gap, and one that occurs twice runs once.
 	//
 	// Example: 30 2 * * *
 	Cron string `json:"cron"`
 
-	// Declared It stands in the server's configuration file, and is changed and deleted there.
+	// Declared Whether the schedule is declared in the server's configuration file. Such a schedule can be changed and deleted only there.
 	Declared *bool `json:"declared,omitempty"`
 
 	// ID The schedule's id.
@@ -1218,18 +1218,18 @@ type Schedule struct {
 	// Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	ID openapi_types.UUID `json:"id"`
 
-	// Labels Its backups' labels; at most 32, keys of 1 to 63 bytes and values of at most 255.
+	// Labels Labels for the schedule's backups: at most 32, with keys of 1 to 63 bytes and values of at most 255 bytes.
 	//
 	// Example: {"plan":"gold"}
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// LastSlot The last slot of which it is decided what becomes of it.
+	// LastSlot The last slot that was started, queued or skipped.
 	LastSlot *time.Time `json:"lastSlot,omitempty"`
 
-	// LastSuccessAt When its newest good backup was asked for.
+	// LastSuccessAt When the schedule's newest good backup was requested.
 	LastSuccessAt *time.Time `json:"lastSuccessAt,omitempty"`
 
-	// MaxAge How old its newest good backup may be before that is an alert; at least 60s. Left out: there is none.
+	// MaxAge How old the schedule's newest good backup may get before an alert is raised; at least 60s. If it is left out, there are no alerts.
 	//
 	// Example: 26h
 	MaxAge *string `json:"maxAge,omitempty"`
@@ -1237,293 +1237,293 @@ type Schedule struct {
 	// Name Example: nightly
 	Name string `json:"name"`
 
-	// NextRunAt When that is started: with the schedule's share of its spread.
+	// NextRunAt When the backup for nextSlot is started: nextSlot plus the schedule's share of its spread.
 	NextRunAt *time.Time `json:"nextRunAt,omitempty"`
 
-	// NextSlot The next time that the expression names.
+	// NextSlot The next time that the cron expression names.
 	NextSlot *time.Time `json:"nextSlot,omitempty"`
 
-	// Overlap What becomes of a slot while an earlier backup of the schedule hasn't ended: it is skipped, waits for that one's end, or starts beside it.
+	// Overlap What happens to a slot while an earlier backup of the schedule hasn't ended. skip: it is skipped. queue: it waits until that backup has ended. allow: it is started all the same.
 	Overlap *ScheduleOverlap `json:"overlap,omitempty"`
 
-	// Paused Its slots are skipped, and recorded so.
+	// Paused Whether the schedule is paused: its slots are skipped, and recorded as skipped.
 	Paused   *bool      `json:"paused,omitempty"`
 	PausedAt *time.Time `json:"pausedAt,omitempty"`
 
-	// Providers The exports to make. Defaults to all that are configured.
+	// Providers The providers whose exports are made. Defaults to all that are configured.
 	//
 	// Example: ["site","db"]
 	Providers []string `json:"providers,omitempty"`
 
-	// QueuedSlot A slot that waits until earlier backups have ended.
+	// QueuedSlot The slot that waits until earlier backups have ended.
 	QueuedSlot *time.Time       `json:"queuedSlot,omitempty"`
 	Retention  *RetentionPolicy `json:"retention,omitempty"`
 
 	// SiteID Example: 658683afc91423af04d82153
 	SiteID string `json:"siteId"`
 
-	// SizeLimit The most bytes that all exports of a backup together may have. 0, and more than the server's own limit, mean that one.
+	// SizeLimit The most bytes that all exports of a backup together may have. With 0, or with more than the server's own limit, the server's limit applies.
 	//
 	// Example: 107374182400
 	SizeLimit *int64 `json:"sizeLimit,omitempty"`
 
-	// Spread Moves all runs of the schedule by a time between 0 and this, at most 24h, that follows from its id: a thousand schedules for one time don't start at once.
+	// Spread Delays all runs of the schedule by the same time, between 0 and this, at most 24h. The delay follows from the schedule's id, so that a thousand schedules for one time don't start at once.
 	//
 	// Example: 30min
 	Spread *string `json:"spread,omitempty"`
 
-	// Stale It is.
+	// Stale Whether the schedule's newest good backup is older than maxAge.
 	Stale *bool `json:"stale,omitempty"`
 
-	// StaleAt When that is, or was, older than maxAge.
+	// StaleAt When the schedule's newest good backup becomes, or became, older than maxAge.
 	StaleAt *time.Time `json:"staleAt,omitempty"`
 
-	// StartingDeadline How late a slot may be started; at least 60s. Left out: however late.
+	// StartingDeadline How late a slot may be started; at least 60s. If it is left out, there is no limit.
 	//
 	// Example: 6h
 	StartingDeadline *string `json:"startingDeadline,omitempty"`
 
-	// TimeZone The IANA name of the zone that it counts in.
+	// TimeZone The IANA name of the time zone in which the cron expression is read.
 	//
 	// Example: Europe/Berlin
 	TimeZone *string `json:"timeZone,omitempty"`
 
-	// UpdatedAt When its settings last changed.
+	// UpdatedAt When the schedule's settings last changed.
 	UpdatedAt time.Time `json:"updatedAt"`
 
 	// UserID Example: 658683afc91423af04d82152
 	UserID string `json:"userId"`
 }
 
-// ScheduleCatchUp What becomes of slots that passed while no worker was there: the last one is started however late it is, or none that is more than 5 minutes late.
+// ScheduleCatchUp What happens to slots that passed while no worker was running: last starts the latest of them however late it is, and none starts no slot that is more than 5 minutes late.
 type ScheduleCatchUp string
 
-// ScheduleOverlap What becomes of a slot while an earlier backup of the schedule hasn't ended: it is skipped, waits for that one's end, or starts beside it.
+// ScheduleOverlap What happens to a slot while an earlier backup of the schedule hasn't ended. skip: it is skipped. queue: it waits until that backup has ended. allow: it is started all the same.
 type ScheduleOverlap string
 
 // ScheduleList defines model for ScheduleList.
 type ScheduleList struct {
-	// NextCursor Give it as cursor to get the next page; left out: there is none.
+	// NextCursor The cursor of the next page. It is left out on the last page.
 	//
 	// Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	NextCursor *string `json:"nextCursor,omitempty"`
 
-	// Schedules In the order of their making.
+	// Schedules The schedules, in the order in which they were created.
 	Schedules []Schedule `json:"schedules"`
 }
 
 // ScheduleRequest defines model for ScheduleRequest.
 type ScheduleRequest struct {
-	// CatchUp What becomes of slots that passed while no worker was there: the last one is started however late it is, or none that is more than 5 minutes late.
+	// CatchUp What happens to slots that passed while no worker was running: last starts the latest of them however late it is, and none starts no slot that is more than 5 minutes late.
 	CatchUp *ScheduleRequestCatchUp `json:"catchUp,omitempty"`
 
-	// ContinueOnFailure Let the other exports run on when one fails for good. The backup is failed then, too.
+	// ContinueOnFailure Keep the other exports of a backup running when one fails for good. The backup fails in either case.
 	ContinueOnFailure *bool `json:"continueOnFailure,omitempty"`
 
-	// Cron When: five fields (minute, hour, day of month, month, day of week), a macro such as @daily, or @every and a duration. A local time that daylight saving skips runs right behind the gap, and one that comes twice runs once.
+	// Cron When backups run: five fields (minute, hour, day of month, month, day of week), a macro such as @daily, or @every and a duration. A local time that daylight saving skips runs right after the gap, and one that occurs twice runs once.
 	//
 	// Example: 30 2 * * *
 	Cron string `json:"cron"`
 
-	// Labels Its backups' labels; at most 32, keys of 1 to 63 bytes and values of at most 255.
+	// Labels Labels for the schedule's backups: at most 32, with keys of 1 to 63 bytes and values of at most 255 bytes.
 	//
 	// Example: {"plan":"gold"}
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// MaxAge How old its newest good backup may be before that is an alert; at least 60s. Left out: there is none.
+	// MaxAge How old the schedule's newest good backup may get before an alert is raised; at least 60s. If it is left out, there are no alerts.
 	//
 	// Example: 26h
 	MaxAge *string `json:"maxAge,omitempty"`
 
-	// Name Tells the schedules of a site apart: 1 to 63 letters, digits, dots, dashes and underscores. It can't be changed.
+	// Name The schedule's name, which is unique within the site: 1 to 63 letters, digits, dots, dashes and underscores. It can't be changed.
 	//
 	// Example: nightly
 	Name *string `json:"name,omitempty"`
 
-	// Overlap What becomes of a slot while an earlier backup of the schedule hasn't ended: it is skipped, waits for that one's end, or starts beside it.
+	// Overlap What happens to a slot while an earlier backup of the schedule hasn't ended. skip: it is skipped. queue: it waits until that backup has ended. allow: it is started all the same.
 	Overlap *ScheduleRequestOverlap `json:"overlap,omitempty"`
 
-	// Paused Its slots are skipped, and recorded so.
+	// Paused Whether the schedule is paused: its slots are skipped, and recorded as skipped.
 	Paused *bool `json:"paused,omitempty"`
 
-	// Providers The exports to make. Defaults to all that are configured.
+	// Providers The providers whose exports are made. Defaults to all that are configured.
 	//
 	// Example: ["site","db"]
 	Providers []string         `json:"providers,omitempty"`
 	Retention *RetentionPolicy `json:"retention,omitempty"`
 
-	// SiteID The site, under the same rule.
+	// SiteID The site, under the same rule as userId.
 	//
 	// Example: 658683afc91423af04d82153
 	SiteID string `json:"siteId"`
 
-	// SizeLimit The most bytes that all exports of a backup together may have. 0, and more than the server's own limit, mean that one.
+	// SizeLimit The most bytes that all exports of a backup together may have. With 0, or with more than the server's own limit, the server's limit applies.
 	//
 	// Example: 107374182400
 	SizeLimit *int64 `json:"sizeLimit,omitempty"`
 
-	// Spread Moves all runs of the schedule by a time between 0 and this, at most 24h, that follows from its id: a thousand schedules for one time don't start at once.
+	// Spread Delays all runs of the schedule by the same time, between 0 and this, at most 24h. The delay follows from the schedule's id, so that a thousand schedules for one time don't start at once.
 	//
 	// Example: 30min
 	Spread *string `json:"spread,omitempty"`
 
-	// StartingDeadline How late a slot may be started; at least 60s. Left out: however late.
+	// StartingDeadline How late a slot may be started; at least 60s. If it is left out, there is no limit.
 	//
 	// Example: 6h
 	StartingDeadline *string `json:"startingDeadline,omitempty"`
 
-	// TimeZone The IANA name of the zone that it counts in.
+	// TimeZone The IANA name of the time zone in which the cron expression is read.
 	//
 	// Example: Europe/Berlin
 	TimeZone *string `json:"timeZone,omitempty"`
 
-	// UserID The user whose site it is: 1 to 200 bytes when percent-encoded, without control characters.
+	// UserID The user whose site is backed up: 1 to 200 bytes when percent-encoded, without control characters.
 	//
 	// Example: 658683afc91423af04d82152
 	UserID string `json:"userId"`
 }
 
-// ScheduleRequestCatchUp What becomes of slots that passed while no worker was there: the last one is started however late it is, or none that is more than 5 minutes late.
+// ScheduleRequestCatchUp What happens to slots that passed while no worker was running: last starts the latest of them however late it is, and none starts no slot that is more than 5 minutes late.
 type ScheduleRequestCatchUp string
 
-// ScheduleRequestOverlap What becomes of a slot while an earlier backup of the schedule hasn't ended: it is skipped, waits for that one's end, or starts beside it.
+// ScheduleRequestOverlap What happens to a slot while an earlier backup of the schedule hasn't ended. skip: it is skipped. queue: it waits until that backup has ended. allow: it is started all the same.
 type ScheduleRequestOverlap string
 
 // ScheduleSettings defines model for ScheduleSettings.
 type ScheduleSettings struct {
-	// CatchUp What becomes of slots that passed while no worker was there: the last one is started however late it is, or none that is more than 5 minutes late.
+	// CatchUp What happens to slots that passed while no worker was running: last starts the latest of them however late it is, and none starts no slot that is more than 5 minutes late.
 	CatchUp *ScheduleSettingsCatchUp `json:"catchUp,omitempty"`
 
-	// ContinueOnFailure Let the other exports run on when one fails for good. The backup is failed then, too.
+	// ContinueOnFailure Keep the other exports of a backup running when one fails for good. The backup fails in either case.
 	ContinueOnFailure *bool `json:"continueOnFailure,omitempty"`
 
-	// Cron When: five fields (minute, hour, day of month, month, day of week), a macro such as @daily, or @every and a duration. A local time that daylight saving skips runs right behind the gap, and one that comes twice runs once.
+	// Cron When backups run: five fields (minute, hour, day of month, month, day of week), a macro such as @daily, or @every and a duration. A local time that daylight saving skips runs right after the gap, and one that occurs twice runs once.
 	//
 	// Example: 30 2 * * *
 	Cron string `json:"cron"`
 
-	// Labels Its backups' labels; at most 32, keys of 1 to 63 bytes and values of at most 255.
+	// Labels Labels for the schedule's backups: at most 32, with keys of 1 to 63 bytes and values of at most 255 bytes.
 	//
 	// Example: {"plan":"gold"}
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// MaxAge How old its newest good backup may be before that is an alert; at least 60s. Left out: there is none.
+	// MaxAge How old the schedule's newest good backup may get before an alert is raised; at least 60s. If it is left out, there are no alerts.
 	//
 	// Example: 26h
 	MaxAge *string `json:"maxAge,omitempty"`
 
-	// Overlap What becomes of a slot while an earlier backup of the schedule hasn't ended: it is skipped, waits for that one's end, or starts beside it.
+	// Overlap What happens to a slot while an earlier backup of the schedule hasn't ended. skip: it is skipped. queue: it waits until that backup has ended. allow: it is started all the same.
 	Overlap *ScheduleSettingsOverlap `json:"overlap,omitempty"`
 
-	// Paused Its slots are skipped, and recorded so.
+	// Paused Whether the schedule is paused: its slots are skipped, and recorded as skipped.
 	Paused *bool `json:"paused,omitempty"`
 
-	// Providers The exports to make. Defaults to all that are configured.
+	// Providers The providers whose exports are made. Defaults to all that are configured.
 	//
 	// Example: ["site","db"]
 	Providers []string         `json:"providers,omitempty"`
 	Retention *RetentionPolicy `json:"retention,omitempty"`
 
-	// SizeLimit The most bytes that all exports of a backup together may have. 0, and more than the server's own limit, mean that one.
+	// SizeLimit The most bytes that all exports of a backup together may have. With 0, or with more than the server's own limit, the server's limit applies.
 	//
 	// Example: 107374182400
 	SizeLimit *int64 `json:"sizeLimit,omitempty"`
 
-	// Spread Moves all runs of the schedule by a time between 0 and this, at most 24h, that follows from its id: a thousand schedules for one time don't start at once.
+	// Spread Delays all runs of the schedule by the same time, between 0 and this, at most 24h. The delay follows from the schedule's id, so that a thousand schedules for one time don't start at once.
 	//
 	// Example: 30min
 	Spread *string `json:"spread,omitempty"`
 
-	// StartingDeadline How late a slot may be started; at least 60s. Left out: however late.
+	// StartingDeadline How late a slot may be started; at least 60s. If it is left out, there is no limit.
 	//
 	// Example: 6h
 	StartingDeadline *string `json:"startingDeadline,omitempty"`
 
-	// TimeZone The IANA name of the zone that it counts in.
+	// TimeZone The IANA name of the time zone in which the cron expression is read.
 	//
 	// Example: Europe/Berlin
 	TimeZone *string `json:"timeZone,omitempty"`
 }
 
-// ScheduleSettingsCatchUp What becomes of slots that passed while no worker was there: the last one is started however late it is, or none that is more than 5 minutes late.
+// ScheduleSettingsCatchUp What happens to slots that passed while no worker was running: last starts the latest of them however late it is, and none starts no slot that is more than 5 minutes late.
 type ScheduleSettingsCatchUp string
 
-// ScheduleSettingsOverlap What becomes of a slot while an earlier backup of the schedule hasn't ended: it is skipped, waits for that one's end, or starts beside it.
+// ScheduleSettingsOverlap What happens to a slot while an earlier backup of the schedule hasn't ended. skip: it is skipped. queue: it waits until that backup has ended. allow: it is started all the same.
 type ScheduleSettingsOverlap string
 
 // ScheduleSlot defines model for ScheduleSlot.
 type ScheduleSlot struct {
-	// At When that was decided; of several, of the last.
+	// At When this was decided. If the entry stands for several slots, when it was decided for the last of them.
 	At time.Time `json:"at"`
 
-	// BackupID The backup, which may be gone by now.
+	// BackupID The backup that was started for the slot. It may have been deleted since.
 	//
 	// Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	BackupID *openapi_types.UUID `json:"backupId,omitempty"`
 
-	// LastSlot The slot; of several, the last.
+	// LastSlot The last slot, if the entry stands for several.
 	LastSlot time.Time `json:"lastSlot"`
 
-	// Reason overlap: an earlier backup hadn't ended. deadline: it was later than startingDeadline. paused: the schedule was. catchUp: its time had passed, and catchUp leaves it out.
+	// Reason Why the slot was skipped. overlap: an earlier backup hadn't ended. deadline: it was later than startingDeadline. paused: the schedule was paused. catchUp: its time had passed, and the catchUp setting leaves it out.
 	Reason *ScheduleSlotReason `json:"reason,omitempty"`
 
-	// Slot The slot; of several, the first.
+	// Slot The slot, or the first one if the entry stands for several.
 	Slot time.Time `json:"slot"`
 
-	// Slots How many they are.
+	// Slots How many slots the entry stands for.
 	//
 	// Example: 1
 	Slots int64 `json:"slots"`
 
-	// Status started: as the backup backupId. queued: it waits for the end of an earlier backup. skipped: for the reason beside it.
+	// Status What became of the slot. started: the backup backupId was started. queued: it waits until an earlier backup has ended. skipped: nothing was started, for the reason given in reason.
 	//
 	// Example: started
 	Status ScheduleSlotStatus `json:"status"`
 }
 
-// ScheduleSlotReason overlap: an earlier backup hadn't ended. deadline: it was later than startingDeadline. paused: the schedule was. catchUp: its time had passed, and catchUp leaves it out.
+// ScheduleSlotReason Why the slot was skipped. overlap: an earlier backup hadn't ended. deadline: it was later than startingDeadline. paused: the schedule was paused. catchUp: its time had passed, and the catchUp setting leaves it out.
 type ScheduleSlotReason string
 
-// ScheduleSlotStatus started: as the backup backupId. queued: it waits for the end of an earlier backup. skipped: for the reason beside it.
+// ScheduleSlotStatus What became of the slot. started: the backup backupId was started. queued: it waits until an earlier backup has ended. skipped: nothing was started, for the reason given in reason.
 //
 // Example: started
 type ScheduleSlotStatus string
 
 // ScheduleSlotList defines model for ScheduleSlotList.
 type ScheduleSlotList struct {
-	// NextCursor Give it as cursor to get the next page; left out: there is none.
+	// NextCursor The cursor of the next page. It is left out on the last page.
 	//
 	// Example: 2026-01-02T03:04:05Z
 	NextCursor *string `json:"nextCursor,omitempty"`
 
-	// Slots The last ones first.
+	// Slots What became of the slots, the latest first.
 	Slots []ScheduleSlot `json:"slots"`
 }
 
 // StartRequest defines model for StartRequest.
 type StartRequest struct {
-	// ContinueOnFailure Let the other exports run on when one fails for good. The backup is failed then, too.
+	// ContinueOnFailure Keep the other exports running when one fails for good. The backup fails in either case.
 	ContinueOnFailure *bool `json:"continueOnFailure,omitempty"`
 
-	// IfActive What to do where the user's site has a backup that hasn't ended: start another one, join it (answer with that one), or reject this request (409, backup_active). Only backups count that were started with join or reject themselves, and weren't retried since.
+	// IfActive What to do if the site has a backup that hasn't ended: start another one, join it (the answer is that backup), or reject this request (409, backup_active). Only backups count that were started with join or reject themselves and haven't been retried since.
 	IfActive *StartRequestIfActive `json:"ifActive,omitempty"`
 
-	// Labels The caller's own; at most 32, keys of 1 to 63 bytes and values of at most 255.
+	// Labels The caller's own labels: at most 32, with keys of 1 to 63 bytes and values of at most 255 bytes.
 	//
 	// Example: {"reason":"before upgrade"}
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// Providers The exports to make. Defaults to all that are configured.
+	// Providers The providers whose exports are made. Defaults to all that are configured.
 	//
 	// Example: ["site","db"]
 	Providers []string `json:"providers,omitempty"`
 
-	// SiteID The site, under the same rule.
+	// SiteID The site, under the same rule as userId.
 	//
 	// Example: 658683afc91423af04d82153
 	SiteID string `json:"siteId"`
 
-	// SizeLimit The most bytes that all its exports together may have. 0, and more than the server's own limit, mean that one.
+	// SizeLimit The most bytes that all exports of the backup together may have. With 0, or with more than the server's own limit, the server's limit applies.
 	//
 	// Example: 107374182400
 	SizeLimit *int64 `json:"sizeLimit,omitempty"`
@@ -1534,7 +1534,7 @@ type StartRequest struct {
 	UserID string `json:"userId"`
 }
 
-// StartRequestIfActive What to do where the user's site has a backup that hasn't ended: start another one, join it (answer with that one), or reject this request (409, backup_active). Only backups count that were started with join or reject themselves, and weren't retried since.
+// StartRequestIfActive What to do if the site has a backup that hasn't ended: start another one, join it (the answer is that backup), or reject this request (409, backup_active). Only backups count that were started with join or reject themselves and haven't been retried since.
 type StartRequestIfActive string
 
 // StreamEnd defines model for StreamEnd.
@@ -1544,13 +1544,13 @@ type StreamEnd struct {
 	// Example: 14
 	LastEventID int64 `json:"lastEventId"`
 
-	// Status Where the backup stands, or deleted.
+	// Status The backup's status, or deleted.
 	//
 	// Example: done
 	Status StreamEndStatus `json:"status"`
 }
 
-// StreamEndStatus Where the backup stands, or deleted.
+// StreamEndStatus The backup's status, or deleted.
 //
 // Example: done
 type StreamEndStatus string
@@ -1562,15 +1562,15 @@ type Task struct {
 	// Example: 134217728
 	AnnouncedSize *int64 `json:"announcedSize,omitempty"`
 
-	// Attempt Number of the present or next attempt among those that count against the limit. Workers that died and waits that the source asked for don't count, and the count begins again when a resumed attempt comes further.
+	// Attempt The number of the current or next attempt, among those that count towards the limit. Attempts whose worker died and waits that the source asked for don't count, and counting starts again when a resumed attempt gets further.
 	//
 	// Example: 1
 	Attempt int64 `json:"attempt"`
 
-	// Attempts The attempts that have ended, in order; the last 100 of them.
+	// Attempts The last 100 attempts that have ended, in order.
 	Attempts []Attempt `json:"attempts"`
 
-	// CapturedFrom The export was read between these two instants.
+	// CapturedFrom When reading the export from its source began.
 	CapturedFrom *time.Time `json:"capturedFrom,omitempty"`
 	CapturedTo   *time.Time `json:"capturedTo,omitempty"`
 
@@ -1578,13 +1578,13 @@ type Task struct {
 	ContentType *string  `json:"contentType,omitempty"`
 	Error       *Failure `json:"error,omitempty"`
 
-	// EtaSeconds Seconds until the announced size will have arrived, at this rate.
+	// EtaSeconds How many seconds it takes to receive the rest of the announced size, at the current rate.
 	//
 	// Example: 42
 	EtaSeconds *float64   `json:"etaSeconds,omitempty"`
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 
-	// NextAttemptAt When it is tried again.
+	// NextAttemptAt When the export is tried again.
 	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty"`
 
 	// Proof How the end of the source's stream was proven.
@@ -1595,7 +1595,7 @@ type Task struct {
 	// Example: site
 	Provider string `json:"provider"`
 
-	// Rate Bytes received a second, as of the last heartbeat.
+	// Rate How many bytes were received per second, as of the last heartbeat.
 	//
 	// Example: 31457280
 	Rate *int64 `json:"rate,omitempty"`
@@ -1616,7 +1616,7 @@ type Task struct {
 	// StoredBytes Example: 67108864
 	StoredBytes int64 `json:"storedBytes"`
 
-	// StoredParts The parts that the stored bytes are in.
+	// StoredParts How many parts the stored bytes are in.
 	//
 	// Example: 8
 	StoredParts int64 `json:"storedParts"`
@@ -1630,7 +1630,7 @@ type TaskStatus string
 
 // TaskEvent defines model for TaskEvent.
 type TaskEvent struct {
-	// AnnouncedSize Its size in bytes, as the source announced it.
+	// AnnouncedSize The export's size in bytes, as the source announced it.
 	//
 	// Example: 134217728
 	AnnouncedSize *int64 `json:"announcedSize,omitempty"`
@@ -1641,32 +1641,32 @@ type TaskEvent struct {
 	// BackupID Example: 019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b
 	BackupID openapi_types.UUID `json:"backupId"`
 
-	// CreatedAt When it was written.
+	// CreatedAt When the event was written.
 	CreatedAt time.Time `json:"createdAt"`
 	Error     *Failure  `json:"error,omitempty"`
 
-	// EtaSeconds Seconds until the announced size will have arrived, at this rate.
+	// EtaSeconds How many seconds it takes to receive the rest of the announced size, at the current rate.
 	//
 	// Example: 2
 	EtaSeconds *float64 `json:"etaSeconds,omitempty"`
 
-	// Name What happened; the name of the message. Further names may come.
+	// Name What happened. It is also the name of the message. New names may be added.
 	//
 	// Example: UpdatePartTask
 	Name string `json:"name"`
 
-	// NextAttemptAt When it is tried again.
+	// NextAttemptAt When the export is tried again.
 	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty"`
 
 	// Proof How the end of the source's stream was proven.
 	Proof *TaskEventProof `json:"proof,omitempty"`
 
-	// Provider Whose export it is.
+	// Provider The provider whose export the event is about.
 	//
 	// Example: site
 	Provider string `json:"provider"`
 
-	// Rate Bytes received a second.
+	// Rate How many bytes were received per second.
 	//
 	// Example: 31457280
 	Rate *int64 `json:"rate,omitempty"`
@@ -1674,12 +1674,12 @@ type TaskEvent struct {
 	// ReceivedBytes Example: 75497472
 	ReceivedBytes int64 `json:"receivedBytes"`
 
-	// Seq Counts from 1 within the backup, without gaps; the id of the message.
+	// Seq The number of the event within the backup, from 1 and without gaps. It is also the id of the message.
 	//
 	// Example: 13
 	Seq int64 `json:"seq"`
 
-	// Status The export's, as of this event.
+	// Status The export's status as of this event.
 	//
 	// Example: running
 	Status *TaskEventStatus `json:"status,omitempty"`
@@ -1695,49 +1695,49 @@ type TaskEvent struct {
 // TaskEventProof How the end of the source's stream was proven.
 type TaskEventProof string
 
-// TaskEventStatus The export's, as of this event.
+// TaskEventStatus The export's status as of this event.
 //
 // Example: running
 type TaskEventStatus string
 
 // UpcomingSlot defines model for UpcomingSlot.
 type UpcomingSlot struct {
-	// RunAt When it is started: with the schedule's share of its spread.
+	// RunAt When the slot is started: its time plus the schedule's share of its spread.
 	RunAt time.Time `json:"runAt"`
 
-	// Slot The time that the expression names.
+	// Slot The time that the cron expression names.
 	Slot time.Time `json:"slot"`
 }
 
 // UpcomingSlots defines model for UpcomingSlots.
 type UpcomingSlots struct {
-	// Slots The next ones first; fewer than were asked for if there are no more.
+	// Slots The next slots, the earliest first. There are fewer than requested if the schedule has no more.
 	Slots []UpcomingSlot `json:"slots"`
 }
 
 // Verification defines model for Verification.
 type Verification struct {
-	// Bytes The bytes that were read.
+	// Bytes How many bytes were read.
 	//
 	// Example: 134217728
 	Bytes      int64     `json:"bytes"`
 	Error      *Failure  `json:"error,omitempty"`
 	FinishedAt time.Time `json:"finishedAt"`
 
-	// Objects The exports that were looked at.
+	// Objects How many exports were checked.
 	//
 	// Example: 2
 	Objects int64 `json:"objects"`
 
-	// Parts The parts that were read.
+	// Parts How many parts were read.
 	//
 	// Example: 16
 	Parts int64 `json:"parts"`
 
-	// Problems All damage that was found.
+	// Problems All damage that was found. It is left out if there is none.
 	Problems []Damage `json:"problems"`
 
-	// Sample The share of each export's parts that was read; 1: everything, and the SHA-256 with it.
+	// Sample The share of each export's parts that was read. With 1, everything was read, and the SHA-256 was compared, too.
 	//
 	// Example: 1
 	Sample float64 `json:"sample"`
@@ -1745,7 +1745,7 @@ type Verification struct {
 
 // VerifyRequest defines model for VerifyRequest.
 type VerifyRequest struct {
-	// Sample The share of each export's parts that is read, drawn at random: more than 0, and at most 1, which reads everything and compares the SHA-256, too.
+	// Sample The share of each export's parts to read, drawn at random: more than 0 and at most 1. With 1, everything is read and the SHA-256 is compared, too.
 	//
 	// Example: 0.1
 	Sample *float64 `json:"sample,omitempty"`
@@ -1753,28 +1753,28 @@ type VerifyRequest struct {
 
 // ListBackupsParams defines parameters for ListBackups.
 type ListBackupsParams struct {
-	// UserID Only this user's.
+	// UserID List only backups of this user.
 	UserID *string `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// SiteID Only this site's.
+	// SiteID List only backups of this site.
 	SiteID *string `form:"siteId,omitempty" json:"siteId,omitempty"`
 
-	// ScheduleID Only those that this schedule has started.
+	// ScheduleID List only backups that this schedule has started.
 	ScheduleID *string `form:"scheduleId,omitempty" json:"scheduleId,omitempty"`
 
-	// Status Only those in this status; may be given more than once.
+	// Status List only backups with this status. May be given more than once.
 	Status []ListBackupsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Since Only those that were asked for at this time or later.
+	// Since List only backups that were requested at this time or later.
 	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
 
-	// Until Only those that were asked for before this time.
+	// Until List only backups that were requested before this time.
 	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
 
-	// Limit How many a page has at most.
+	// Limit The most items that a page has.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor Where the page begins: the nextCursor of the page before.
+	// Cursor Where the page begins: the nextCursor of the previous page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1792,7 +1792,7 @@ type GetBackupParams struct {
 	// Wait With If-None-Match: how long to wait for a change before answering 304, as a number with the unit s or ms; at most 60s.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 
-	// IfNoneMatch The ETag of an answer that the caller has: as long as it is the present one the answer is 304, without a body.
+	// IfNoneMatch The ETag of an earlier answer. If it is still current, the answer is 304, without a body.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -1807,115 +1807,115 @@ type StreamBackupEventsParams struct {
 
 // GetManifestParams defines parameters for GetManifest.
 type GetManifestParams struct {
-	// Range The bytes that are wanted, as one range: from and to, both included; from one on; or the last ones, such as bytes=-500. Several ranges are answered by the whole.
+	// Range The bytes to send, as one range: bytes=0-499 for the first 500, bytes=500- for all that follow, bytes=-500 for the last 500. Several ranges, and what is no range of bytes, are answered with the whole.
 	Range *string `json:"Range,omitempty"`
 
-	// IfRange With Range, the ETag of what the caller has a part of: where it is another now, the answer is 200 and the whole. Only a strong one counts.
+	// IfRange With Range: the ETag of the object that the caller has a part of. If the object has another ETag now, the answer is 200 with the whole. Only strong ETags match.
 	IfRange *string `json:"If-Range,omitempty"`
 
-	// IfMatch The ETag that the caller expects, or several, or * for any: where it is another, the answer is 412.
+	// IfMatch The ETags that the caller expects, or * for any. If the object has another ETag, the answer is 412.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.
+	// IfNoneMatch The ETags that the caller has. If the object has one of them, the answer is 304, without a body.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // GetTaskContentParams defines parameters for GetTaskContent.
 type GetTaskContentParams struct {
-	// Redirect Answer with a URL of the store's own.
+	// Redirect Answer with a URL of the store itself.
 	Redirect *bool `form:"redirect,omitempty" json:"redirect,omitempty"`
 
-	// Range The bytes that are wanted, as one range: from and to, both included; from one on; or the last ones, such as bytes=-500. Several ranges are answered by the whole.
+	// Range The bytes to send, as one range: bytes=0-499 for the first 500, bytes=500- for all that follow, bytes=-500 for the last 500. Several ranges, and what is no range of bytes, are answered with the whole.
 	Range *string `json:"Range,omitempty"`
 
-	// IfRange With Range, the ETag of what the caller has a part of: where it is another now, the answer is 200 and the whole. Only a strong one counts.
+	// IfRange With Range: the ETag of the object that the caller has a part of. If the object has another ETag now, the answer is 200 with the whole. Only strong ETags match.
 	IfRange *string `json:"If-Range,omitempty"`
 
-	// IfMatch The ETag that the caller expects, or several, or * for any: where it is another, the answer is 412.
+	// IfMatch The ETags that the caller expects, or * for any. If the object has another ETag, the answer is 412.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.
+	// IfNoneMatch The ETags that the caller has. If the object has one of them, the answer is 304, without a body.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // HeadTaskContentParams defines parameters for HeadTaskContent.
 type HeadTaskContentParams struct {
-	// Redirect Answer with a URL of the store's own.
+	// Redirect Answer with a URL of the store itself.
 	Redirect *bool `form:"redirect,omitempty" json:"redirect,omitempty"`
 
-	// Range The bytes that are wanted, as one range: from and to, both included; from one on; or the last ones, such as bytes=-500. Several ranges are answered by the whole.
+	// Range The bytes to send, as one range: bytes=0-499 for the first 500, bytes=500- for all that follow, bytes=-500 for the last 500. Several ranges, and what is no range of bytes, are answered with the whole.
 	Range *string `json:"Range,omitempty"`
 
-	// IfRange With Range, the ETag of what the caller has a part of: where it is another now, the answer is 200 and the whole. Only a strong one counts.
+	// IfRange With Range: the ETag of the object that the caller has a part of. If the object has another ETag now, the answer is 200 with the whole. Only strong ETags match.
 	IfRange *string `json:"If-Range,omitempty"`
 
-	// IfMatch The ETag that the caller expects, or several, or * for any: where it is another, the answer is 412.
+	// IfMatch The ETags that the caller expects, or * for any. If the object has another ETag, the answer is 412.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch The ETag of what the caller has, or several: as long as it is that the answer is 304, without a body.
+	// IfNoneMatch The ETags that the caller has. If the object has one of them, the answer is 304, without a body.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // PlanRetentionParams defines parameters for PlanRetention.
 type PlanRetentionParams struct {
-	// UserID Only this user's.
+	// UserID List only backups of this user.
 	UserID *string `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// SiteID Only this site's.
+	// SiteID List only backups of this site.
 	SiteID *string `form:"siteId,omitempty" json:"siteId,omitempty"`
 
-	// Removed Only what would go, or is going.
+	// Removed List only backups that would be removed, or are being removed.
 	Removed *bool `form:"removed,omitempty" json:"removed,omitempty"`
 
-	// Limit How many a page has at most.
+	// Limit The most items that a page has.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor Where the page begins: the nextCursor of the page before.
+	// Cursor Where the page begins: the nextCursor of the previous page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListSchedulesParams defines parameters for ListSchedules.
 type ListSchedulesParams struct {
-	// UserID Only this user's.
+	// UserID List only schedules of this user.
 	UserID *string `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// SiteID Only this site's.
+	// SiteID List only schedules of this site.
 	SiteID *string `form:"siteId,omitempty" json:"siteId,omitempty"`
 
-	// Name Only those of this name.
+	// Name List only schedules with this name.
 	Name *string `form:"name,omitempty" json:"name,omitempty"`
 
-	// Alert Only those whose newest good backup is older than maxAge, or that still have an alert for that.
+	// Alert List only schedules whose newest good backup is older than maxAge, or that still have an alert for that.
 	Alert *bool `form:"alert,omitempty" json:"alert,omitempty"`
 
-	// Limit How many a page has at most.
+	// Limit The most items that a page has.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor Where the page begins: the nextCursor of the page before.
+	// Cursor Where the page begins: the nextCursor of the previous page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeleteScheduleParams defines parameters for DeleteSchedule.
 type DeleteScheduleParams struct {
-	// IfMatch The ETag of an answer that the caller has: the schedule is deleted only if its settings are still those of that answer, and else it is 412.
+	// IfMatch The ETag of an earlier answer. The schedule is deleted only if its settings are still the same; otherwise the answer is 412.
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // GetScheduleParams defines parameters for GetSchedule.
 type GetScheduleParams struct {
-	// IfNoneMatch The ETag of an answer that the caller has: as long as it is the present one the answer is 304, without a body.
+	// IfNoneMatch The ETag of an earlier answer. If it is still current, the answer is 304, without a body.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // ReplaceScheduleParams defines parameters for ReplaceSchedule.
 type ReplaceScheduleParams struct {
-	// IfMatch The ETag of an answer that the caller has: the schedule is changed only if its settings are still those of that answer, and else it is 412.
+	// IfMatch The ETag of an earlier answer. The schedule is changed only if its settings are still the same; otherwise the answer is 412.
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // ListNextSlotsParams defines parameters for ListNextSlots.
 type ListNextSlotsParams struct {
-	// Count How many.
+	// Count How many slots to list.
 	Count *int `form:"count,omitempty" json:"count,omitempty"`
 }
 
@@ -1927,10 +1927,10 @@ type RunScheduleParams struct {
 
 // ListScheduleSlotsParams defines parameters for ListScheduleSlots.
 type ListScheduleSlotsParams struct {
-	// Limit How many a page has at most.
+	// Limit The most items that a page has.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor Where the page begins: the nextCursor of the page before.
+	// Cursor Where the page begins: the nextCursor of the previous page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -2467,23 +2467,23 @@ type ClientInterface interface {
 
 	// ListBackups List backups
 	//
-	// The newest first, without their exports. Filters that are given must all hold. Pages stay what they are while backups are started and deleted: follow nextCursor, or the header Link, until there is none.
+	// The backups are listed without their exports, the newest first. Only those that match all given filters are listed. To get all pages, follow nextCursor, or the header Link, until there is none. Backups that are started or deleted meanwhile don't shift the pages.
 	//
 	// Corresponds with GET /backup (the `ListBackups` operationId).
 	ListBackups(ctx context.Context, params *ListBackupsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StartBackupWithBody Ask for a backup
+	// StartBackupWithBody Start a backup
 	//
-	// The request is stored when the answer comes; the work goes on by itself. Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+	// The answer comes once the request is stored; the backup is then made in the background. Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /backup (the `StartBackup` operationId).
 	StartBackupWithBody(ctx context.Context, params *StartBackupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StartBackup Ask for a backup
+	// StartBackup Start a backup
 	//
-	// The request is stored when the answer comes; the work goes on by itself. Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+	// The answer comes once the request is stored; the backup is then made in the background. Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2492,41 +2492,41 @@ type ClientInterface interface {
 
 	// DeleteBackup Delete a backup
 	//
-	// Its manifest, its exports and then all that is known of it are removed: it is in status deleting until then, and not found afterwards. There is no way back. One that hasn't ended has to be canceled first, and one under a legal hold released. To delete one that is being deleted changes nothing.
+	// The manifest, the exports and then all records of the backup are removed. Its status is deleting until then; afterwards it is not found. This can't be undone. A backup that hasn't ended has to be canceled first, and one under a legal hold has to be released. Deleting a backup that is being deleted changes nothing.
 	//
 	// Corresponds with DELETE /backup/{id} (the `DeleteBackup` operationId).
 	DeleteBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetBackup Tell how a backup stands
+	// GetBackup Show the state of a backup
 	//
-	// A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
+	// A backup is done only when every byte of each export was proven to be in the store, and its manifest was written.
 	//
-	// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once. An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.
+	// With If-None-Match and `wait` this is a long poll: the answer comes when the backup changes, or is 304 if it hasn't changed in that time. Values that every heartbeat changes, such as the bytes received, are in the answer but don't end the wait. A server that is stopping, or that has its maximum of waiting clients, answers at once. If the database fails during the wait, the server waits for it to come back. If it stays away longer, or was away when the request came, the answer is 503 with a Retry-After.
 	//
 	// Corresponds with GET /backup/{id} (the `GetBackup` operationId).
 	GetBackup(ctx context.Context, id string, params *GetBackupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelBackup Cancel a backup
 	//
-	// Its exports are canceled, too. One that is being committed ends first; until then the backup has cancelRequestedAt. To cancel a canceled backup changes nothing. One that is done or failed, or whose manifest is being written, can't be canceled.
+	// The exports that haven't ended are canceled, too. An export that is being committed ends first; until then cancelRequestedAt is set. Canceling a canceled backup changes nothing. A backup that is done or failed, or whose manifest is being written, can't be canceled.
 	//
 	// Corresponds with POST /backup/{id}/cancel (the `CancelBackup` operationId).
 	CancelBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StreamBackupEvents Follow a backup's events
 	//
-	// A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.
+	// The answer is a stream of server-sent events: first the existing events, then each new one as it is written, in order, without gaps, and each exactly once. Their ids count from 1 within the backup. To resume a stream that broke off, or that a stopping server has ended, without losing events, send the last id received as Last-Event-ID; browsers do so by themselves. Of a backup that ended long ago, 30 days unless the server is configured otherwise, only the last event is kept.
 	//
-	// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
+	// Once the backup is done, failed, canceled or being deleted and all its events have been sent, a last message `end` is sent, and the stream ends. A request for events after the last one is answered 204 then, which tells a browser to stop. A retry reopens a failed or canceled backup: request the stream again then, with the same Last-Event-ID.
 	//
-	// Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.
+	// Comments are sent while nothing happens, and while the database is unavailable; the stream continues when it is back. A client that doesn't read is disconnected.
 	//
 	// Corresponds with GET /backup/{id}/events (the `StreamBackupEvents` operationId).
 	StreamBackupEvents(ctx context.Context, id string, params *StreamBackupEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HoldBackupWithBody Put a legal hold on a backup
 	//
-	// It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. One that is being deleted can't be held.
+	// The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. A backup that is being deleted can't be held.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2535,7 +2535,7 @@ type ClientInterface interface {
 
 	// HoldBackup Put a legal hold on a backup
 	//
-	// It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. One that is being deleted can't be held.
+	// The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. A backup that is being deleted can't be held.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2544,42 +2544,42 @@ type ClientInterface interface {
 
 	// GetManifest Get the manifest of a backup that is done
 	//
-	// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
+	// The answer is the manifest byte for byte as it is in the store. It lists every export with its size and checksums, so that the copy can be verified with nothing but the manifest and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 	//
 	// Corresponds with GET /backup/{id}/manifest (the `GetManifest` operationId).
 	GetManifest(ctx context.Context, id string, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleaseBackup End the legal hold on a backup
 	//
-	// To release one that isn't held changes nothing.
+	// Releasing a backup that isn't held changes nothing.
 	//
 	// Corresponds with POST /backup/{id}/release (the `ReleaseBackup` operationId).
 	ReleaseBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryBackup Run a failed or canceled backup again
 	//
-	// Exports that are done are kept, unless they are too old to be of one time with the others; each of the others goes on where it was, if its source allows. A backup that neither failed nor was canceled can't be retried.
+	// Exports that are done are kept, unless they are too old to match the others in time. The other exports resume where they were, if their sources allow it. A backup that neither failed nor was canceled can't be retried.
 	//
 	// Corresponds with POST /backup/{id}/retry (the `RetryBackup` operationId).
 	RetryBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTaskContent Download an export
 	//
-	// As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.
+	// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
 	//
 	// Corresponds with GET /backup/{id}/tasks/{provider}/content (the `GetTaskContent` operationId).
 	GetTaskContent(ctx context.Context, id string, provider string, params *GetTaskContentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HeadTaskContent Ask for an export's size and checksum
 	//
-	// As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.
+	// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
 	//
 	// Corresponds with HEAD /backup/{id}/tasks/{provider}/content (the `HeadTaskContent` operationId).
 	HeadTaskContent(ctx context.Context, id string, provider string, params *HeadTaskContentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyBackupWithBody Verify the stored copy of a backup that is done
 	//
-	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.
+	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2588,53 +2588,53 @@ type ClientInterface interface {
 
 	// VerifyBackup Verify the stored copy of a backup that is done
 	//
-	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.
+	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /backup/{id}/verify (the `VerifyBackup` operationId).
 	VerifyBackup(ctx context.Context, id string, body VerifyBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetErasure Tell how an erasure stands
+	// GetErasure Show the state of an erasure
 	//
-	// As long as it is under way it is there for credentials that are for whose it is. Its receipt names nobody, and is there for all who know the id, until the server's time for receipts is over.
+	// While the erasure is under way, it can be seen by credentials that cover its user or site. Its receipt names nobody, and can be seen by everybody who knows the id, until the server removes it.
 	//
 	// Corresponds with GET /erasure/{id} (the `GetErasure` operationId).
 	GetErasure(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListProviders List the exports that there are
+	// ListProviders List the providers
 	//
-	// Those that this server knows. A server that makes no backups itself may know none, and asks for them all the same.
+	// These are the providers that this server knows. A server that makes no backups itself may know none; requests for backups are accepted all the same.
 	//
 	// Corresponds with GET /provider (the `ListProviders` operationId).
 	ListProviders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PlanRetention Tell what retention would remove, and why
+	// PlanRetention Show what retention would remove, and why
 	//
-	// Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.
+	// Asking removes nothing. All backups are listed, including those that no policy covers. When retention runs it removes what is listed for removal, unless something has changed by then: another backup is done or was found to be corrupt, one was put on hold, or time has passed.
 	//
 	// Corresponds with GET /retention/plan (the `PlanRetention` operationId).
 	PlanRetention(ctx context.Context, params *PlanRetentionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSchedules List schedules
 	//
-	// In the order of their making. Filters that are given must all hold. Follow nextCursor, or the header Link, until there is none.
+	// The schedules are listed in the order in which they were created. Only those that match all given filters are listed. To get all pages, follow nextCursor, or the header Link, until there is none.
 	//
 	// Corresponds with GET /schedule (the `ListSchedules` operationId).
 	ListSchedules(ctx context.Context, params *ListSchedulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateScheduleWithBody Make a schedule
+	// CreateScheduleWithBody Create a schedule
 	//
-	// A user's site has at most one schedule of a name. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+	// Within a site, the name of a schedule is unique. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /schedule (the `CreateSchedule` operationId).
 	CreateScheduleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateSchedule Make a schedule
+	// CreateSchedule Create a schedule
 	//
-	// A user's site has at most one schedule of a name. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+	// Within a site, the name of a schedule is unique. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2643,21 +2643,21 @@ type ClientInterface interface {
 
 	// DeleteSchedule Delete a schedule
 	//
-	// And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.
+	// The history of its slots is deleted, too. Its backups stay, under the retention policy that the schedule has now or, if it has none, the server's default. A backup that is running goes on.
 	//
 	// Corresponds with DELETE /schedule/{id} (the `DeleteSchedule` operationId).
 	DeleteSchedule(ctx context.Context, id string, params *DeleteScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSchedule Show a schedule
 	//
-	// Its settings, what comes next, and how old its newest good backup is.
+	// The answer has the schedule's settings, what comes next, and how old its newest good backup is.
 	//
 	// Corresponds with GET /schedule/{id} (the `GetSchedule` operationId).
 	GetSchedule(ctx context.Context, id string, params *GetScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReplaceScheduleWithBody Replace the settings of a schedule
 	//
-	// All of them: one that is left out gets its default. Whose it is and its name stay. With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.
+	// All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2666,16 +2666,16 @@ type ClientInterface interface {
 
 	// ReplaceSchedule Replace the settings of a schedule
 	//
-	// All of them: one that is left out gets its default. Whose it is and its name stay. With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.
+	// All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /schedule/{id} (the `ReplaceSchedule` operationId).
 	ReplaceSchedule(ctx context.Context, id string, params *ReplaceScheduleParams, body ReplaceScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListNextSlots Tell the next slots of a schedule
+	// ListNextSlots Show the next slots of a schedule
 	//
-	// As its expression, time zone and spread have them. Of a paused one, too: those will be skipped.
+	// They follow from its cron expression, time zone and spread. The slots of a paused schedule are listed, too, although they will be skipped.
 	//
 	// Corresponds with GET /schedule/{id}/next (the `ListNextSlots` operationId).
 	ListNextSlots(ctx context.Context, id string, params *ListNextSlotsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2696,28 +2696,28 @@ type ClientInterface interface {
 
 	// RunSchedule Start a backup of a schedule now
 	//
-	// Out of turn: whatever its slots, its overlap policy and its pauses say. The backup is one of the schedule's, without a slot. An Idempotency-Key stands for the schedule as it was: once its settings have changed, the same key is refused.
+	// The backup is started out of turn, whatever the schedule's slots, overlap policy and pause say. It counts as one of the schedule's backups, and has no slot. An Idempotency-Key belongs to the schedule's current settings: once they have changed, the same key is refused.
 	//
 	// Corresponds with POST /schedule/{id}/run (the `RunSchedule` operationId).
 	RunSchedule(ctx context.Context, id string, params *RunScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListScheduleSlots Tell what became of the slots of a schedule
+	// ListScheduleSlots Show what became of the slots of a schedule
 	//
-	// Of each: the backup that was started for it, or that it waits, or why it was skipped. Slots that were skipped one after another for one reason are one entry. Backups that were started out of turn aren't here: GET /backup with scheduleId has all.
+	// Each entry says which backup was started for the slot, that the slot waits, or why it was skipped. Consecutive slots that were skipped for the same reason share an entry. Backups that were started out of turn aren't listed here: GET /backup with scheduleId lists all backups of the schedule.
 	//
 	// Corresponds with GET /schedule/{id}/slot (the `ListScheduleSlots` operationId).
 	ListScheduleSlots(ctx context.Context, id string, params *ListScheduleSlotsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EraseUser Erase all that is a user's
+	// EraseUser Erase everything of a user
 	//
-	// Of all the user's sites: schedules with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. For whom the credential isn't it answers 403, whether there is anything or not.
+	// For all the user's sites, this deletes schedules with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; new backups and schedules are refused until it is done. What remains is a receipt that names nobody. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Corresponds with DELETE /user/{userId}/backup (the `EraseUser` operationId).
 	EraseUser(ctx context.Context, userID string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EraseSite Erase all that is a site's
+	// EraseSite Erase everything of a site
 	//
-	// Schedules with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. For whom the credential isn't it answers 403, whether there is anything or not.
+	// This deletes the site's schedules with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; new backups and schedules are refused until it is done. What remains is a receipt that names nobody. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Corresponds with DELETE /user/{userId}/site/{siteId}/backup (the `EraseSite` operationId).
 	EraseSite(ctx context.Context, userID string, siteID string, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2725,7 +2725,7 @@ type ClientInterface interface {
 
 // ListBackups List backups
 //
-// The newest first, without their exports. Filters that are given must all hold. Pages stay what they are while backups are started and deleted: follow nextCursor, or the header Link, until there is none.
+// The backups are listed without their exports, the newest first. Only those that match all given filters are listed. To get all pages, follow nextCursor, or the header Link, until there is none. Backups that are started or deleted meanwhile don't shift the pages.
 //
 // Corresponds with GET /backup (the `ListBackups` operationId).
 func (c *Client) ListBackups(ctx context.Context, params *ListBackupsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2740,9 +2740,9 @@ func (c *Client) ListBackups(ctx context.Context, params *ListBackupsParams, req
 	return c.Client.Do(req)
 }
 
-// StartBackupWithBody Ask for a backup
+// StartBackupWithBody Start a backup
 //
-// The request is stored when the answer comes; the work goes on by itself. Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+// The answer comes once the request is stored; the backup is then made in the background. Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2759,9 +2759,9 @@ func (c *Client) StartBackupWithBody(ctx context.Context, params *StartBackupPar
 	return c.Client.Do(req)
 }
 
-// StartBackup Ask for a backup
+// StartBackup Start a backup
 //
-// The request is stored when the answer comes; the work goes on by itself. Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+// The answer comes once the request is stored; the backup is then made in the background. Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2780,7 +2780,7 @@ func (c *Client) StartBackup(ctx context.Context, params *StartBackupParams, bod
 
 // DeleteBackup Delete a backup
 //
-// Its manifest, its exports and then all that is known of it are removed: it is in status deleting until then, and not found afterwards. There is no way back. One that hasn't ended has to be canceled first, and one under a legal hold released. To delete one that is being deleted changes nothing.
+// The manifest, the exports and then all records of the backup are removed. Its status is deleting until then; afterwards it is not found. This can't be undone. A backup that hasn't ended has to be canceled first, and one under a legal hold has to be released. Deleting a backup that is being deleted changes nothing.
 //
 // Corresponds with DELETE /backup/{id} (the `DeleteBackup` operationId).
 func (c *Client) DeleteBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2795,11 +2795,11 @@ func (c *Client) DeleteBackup(ctx context.Context, id string, reqEditors ...Requ
 	return c.Client.Do(req)
 }
 
-// GetBackup Tell how a backup stands
+// GetBackup Show the state of a backup
 //
-// A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
+// A backup is done only when every byte of each export was proven to be in the store, and its manifest was written.
 //
-// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once. An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.
+// With If-None-Match and `wait` this is a long poll: the answer comes when the backup changes, or is 304 if it hasn't changed in that time. Values that every heartbeat changes, such as the bytes received, are in the answer but don't end the wait. A server that is stopping, or that has its maximum of waiting clients, answers at once. If the database fails during the wait, the server waits for it to come back. If it stays away longer, or was away when the request came, the answer is 503 with a Retry-After.
 //
 // Corresponds with GET /backup/{id} (the `GetBackup` operationId).
 func (c *Client) GetBackup(ctx context.Context, id string, params *GetBackupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2816,7 +2816,7 @@ func (c *Client) GetBackup(ctx context.Context, id string, params *GetBackupPara
 
 // CancelBackup Cancel a backup
 //
-// Its exports are canceled, too. One that is being committed ends first; until then the backup has cancelRequestedAt. To cancel a canceled backup changes nothing. One that is done or failed, or whose manifest is being written, can't be canceled.
+// The exports that haven't ended are canceled, too. An export that is being committed ends first; until then cancelRequestedAt is set. Canceling a canceled backup changes nothing. A backup that is done or failed, or whose manifest is being written, can't be canceled.
 //
 // Corresponds with POST /backup/{id}/cancel (the `CancelBackup` operationId).
 func (c *Client) CancelBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2833,11 +2833,11 @@ func (c *Client) CancelBackup(ctx context.Context, id string, reqEditors ...Requ
 
 // StreamBackupEvents Follow a backup's events
 //
-// A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.
+// The answer is a stream of server-sent events: first the existing events, then each new one as it is written, in order, without gaps, and each exactly once. Their ids count from 1 within the backup. To resume a stream that broke off, or that a stopping server has ended, without losing events, send the last id received as Last-Event-ID; browsers do so by themselves. Of a backup that ended long ago, 30 days unless the server is configured otherwise, only the last event is kept.
 //
-// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
+// Once the backup is done, failed, canceled or being deleted and all its events have been sent, a last message `end` is sent, and the stream ends. A request for events after the last one is answered 204 then, which tells a browser to stop. A retry reopens a failed or canceled backup: request the stream again then, with the same Last-Event-ID.
 //
-// Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.
+// Comments are sent while nothing happens, and while the database is unavailable; the stream continues when it is back. A client that doesn't read is disconnected.
 //
 // Corresponds with GET /backup/{id}/events (the `StreamBackupEvents` operationId).
 func (c *Client) StreamBackupEvents(ctx context.Context, id string, params *StreamBackupEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2854,7 +2854,7 @@ func (c *Client) StreamBackupEvents(ctx context.Context, id string, params *Stre
 
 // HoldBackupWithBody Put a legal hold on a backup
 //
-// It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. One that is being deleted can't be held.
+// The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. A backup that is being deleted can't be held.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2873,7 +2873,7 @@ func (c *Client) HoldBackupWithBody(ctx context.Context, id string, contentType 
 
 // HoldBackup Put a legal hold on a backup
 //
-// It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. One that is being deleted can't be held.
+// The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. A backup that is being deleted can't be held.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2892,7 +2892,7 @@ func (c *Client) HoldBackup(ctx context.Context, id string, body HoldBackupJSONR
 
 // GetManifest Get the manifest of a backup that is done
 //
-// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
+// The answer is the manifest byte for byte as it is in the store. It lists every export with its size and checksums, so that the copy can be verified with nothing but the manifest and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 //
 // Corresponds with GET /backup/{id}/manifest (the `GetManifest` operationId).
 func (c *Client) GetManifest(ctx context.Context, id string, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2909,7 +2909,7 @@ func (c *Client) GetManifest(ctx context.Context, id string, params *GetManifest
 
 // ReleaseBackup End the legal hold on a backup
 //
-// To release one that isn't held changes nothing.
+// Releasing a backup that isn't held changes nothing.
 //
 // Corresponds with POST /backup/{id}/release (the `ReleaseBackup` operationId).
 func (c *Client) ReleaseBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2926,7 +2926,7 @@ func (c *Client) ReleaseBackup(ctx context.Context, id string, reqEditors ...Req
 
 // RetryBackup Run a failed or canceled backup again
 //
-// Exports that are done are kept, unless they are too old to be of one time with the others; each of the others goes on where it was, if its source allows. A backup that neither failed nor was canceled can't be retried.
+// Exports that are done are kept, unless they are too old to match the others in time. The other exports resume where they were, if their sources allow it. A backup that neither failed nor was canceled can't be retried.
 //
 // Corresponds with POST /backup/{id}/retry (the `RetryBackup` operationId).
 func (c *Client) RetryBackup(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2943,7 +2943,7 @@ func (c *Client) RetryBackup(ctx context.Context, id string, reqEditors ...Reque
 
 // GetTaskContent Download an export
 //
-// As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.
+// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
 //
 // Corresponds with GET /backup/{id}/tasks/{provider}/content (the `GetTaskContent` operationId).
 func (c *Client) GetTaskContent(ctx context.Context, id string, provider string, params *GetTaskContentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2960,7 +2960,7 @@ func (c *Client) GetTaskContent(ctx context.Context, id string, provider string,
 
 // HeadTaskContent Ask for an export's size and checksum
 //
-// As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.
+// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
 //
 // Corresponds with HEAD /backup/{id}/tasks/{provider}/content (the `HeadTaskContent` operationId).
 func (c *Client) HeadTaskContent(ctx context.Context, id string, provider string, params *HeadTaskContentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2977,7 +2977,7 @@ func (c *Client) HeadTaskContent(ctx context.Context, id string, provider string
 
 // VerifyBackupWithBody Verify the stored copy of a backup that is done
 //
-// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.
+// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2996,7 +2996,7 @@ func (c *Client) VerifyBackupWithBody(ctx context.Context, id string, contentTyp
 
 // VerifyBackup Verify the stored copy of a backup that is done
 //
-// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.
+// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3013,9 +3013,9 @@ func (c *Client) VerifyBackup(ctx context.Context, id string, body VerifyBackupJ
 	return c.Client.Do(req)
 }
 
-// GetErasure Tell how an erasure stands
+// GetErasure Show the state of an erasure
 //
-// As long as it is under way it is there for credentials that are for whose it is. Its receipt names nobody, and is there for all who know the id, until the server's time for receipts is over.
+// While the erasure is under way, it can be seen by credentials that cover its user or site. Its receipt names nobody, and can be seen by everybody who knows the id, until the server removes it.
 //
 // Corresponds with GET /erasure/{id} (the `GetErasure` operationId).
 func (c *Client) GetErasure(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3030,9 +3030,9 @@ func (c *Client) GetErasure(ctx context.Context, id string, reqEditors ...Reques
 	return c.Client.Do(req)
 }
 
-// ListProviders List the exports that there are
+// ListProviders List the providers
 //
-// Those that this server knows. A server that makes no backups itself may know none, and asks for them all the same.
+// These are the providers that this server knows. A server that makes no backups itself may know none; requests for backups are accepted all the same.
 //
 // Corresponds with GET /provider (the `ListProviders` operationId).
 func (c *Client) ListProviders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3047,9 +3047,9 @@ func (c *Client) ListProviders(ctx context.Context, reqEditors ...RequestEditorF
 	return c.Client.Do(req)
 }
 
-// PlanRetention Tell what retention would remove, and why
+// PlanRetention Show what retention would remove, and why
 //
-// Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.
+// Asking removes nothing. All backups are listed, including those that no policy covers. When retention runs it removes what is listed for removal, unless something has changed by then: another backup is done or was found to be corrupt, one was put on hold, or time has passed.
 //
 // Corresponds with GET /retention/plan (the `PlanRetention` operationId).
 func (c *Client) PlanRetention(ctx context.Context, params *PlanRetentionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3066,7 +3066,7 @@ func (c *Client) PlanRetention(ctx context.Context, params *PlanRetentionParams,
 
 // ListSchedules List schedules
 //
-// In the order of their making. Filters that are given must all hold. Follow nextCursor, or the header Link, until there is none.
+// The schedules are listed in the order in which they were created. Only those that match all given filters are listed. To get all pages, follow nextCursor, or the header Link, until there is none.
 //
 // Corresponds with GET /schedule (the `ListSchedules` operationId).
 func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3081,9 +3081,9 @@ func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams,
 	return c.Client.Do(req)
 }
 
-// CreateScheduleWithBody Make a schedule
+// CreateScheduleWithBody Create a schedule
 //
-// A user's site has at most one schedule of a name. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+// Within a site, the name of a schedule is unique. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3100,9 +3100,9 @@ func (c *Client) CreateScheduleWithBody(ctx context.Context, contentType string,
 	return c.Client.Do(req)
 }
 
-// CreateSchedule Make a schedule
+// CreateSchedule Create a schedule
 //
-// A user's site has at most one schedule of a name. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+// Within a site, the name of a schedule is unique. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3121,7 +3121,7 @@ func (c *Client) CreateSchedule(ctx context.Context, body CreateScheduleJSONRequ
 
 // DeleteSchedule Delete a schedule
 //
-// And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.
+// The history of its slots is deleted, too. Its backups stay, under the retention policy that the schedule has now or, if it has none, the server's default. A backup that is running goes on.
 //
 // Corresponds with DELETE /schedule/{id} (the `DeleteSchedule` operationId).
 func (c *Client) DeleteSchedule(ctx context.Context, id string, params *DeleteScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3138,7 +3138,7 @@ func (c *Client) DeleteSchedule(ctx context.Context, id string, params *DeleteSc
 
 // GetSchedule Show a schedule
 //
-// Its settings, what comes next, and how old its newest good backup is.
+// The answer has the schedule's settings, what comes next, and how old its newest good backup is.
 //
 // Corresponds with GET /schedule/{id} (the `GetSchedule` operationId).
 func (c *Client) GetSchedule(ctx context.Context, id string, params *GetScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3155,7 +3155,7 @@ func (c *Client) GetSchedule(ctx context.Context, id string, params *GetSchedule
 
 // ReplaceScheduleWithBody Replace the settings of a schedule
 //
-// All of them: one that is left out gets its default. Whose it is and its name stay. With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.
+// All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3174,7 +3174,7 @@ func (c *Client) ReplaceScheduleWithBody(ctx context.Context, id string, params 
 
 // ReplaceSchedule Replace the settings of a schedule
 //
-// All of them: one that is left out gets its default. Whose it is and its name stay. With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.
+// All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3191,9 +3191,9 @@ func (c *Client) ReplaceSchedule(ctx context.Context, id string, params *Replace
 	return c.Client.Do(req)
 }
 
-// ListNextSlots Tell the next slots of a schedule
+// ListNextSlots Show the next slots of a schedule
 //
-// As its expression, time zone and spread have them. Of a paused one, too: those will be skipped.
+// They follow from its cron expression, time zone and spread. The slots of a paused schedule are listed, too, although they will be skipped.
 //
 // Corresponds with GET /schedule/{id}/next (the `ListNextSlots` operationId).
 func (c *Client) ListNextSlots(ctx context.Context, id string, params *ListNextSlotsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3244,7 +3244,7 @@ func (c *Client) ResumeSchedule(ctx context.Context, id string, reqEditors ...Re
 
 // RunSchedule Start a backup of a schedule now
 //
-// Out of turn: whatever its slots, its overlap policy and its pauses say. The backup is one of the schedule's, without a slot. An Idempotency-Key stands for the schedule as it was: once its settings have changed, the same key is refused.
+// The backup is started out of turn, whatever the schedule's slots, overlap policy and pause say. It counts as one of the schedule's backups, and has no slot. An Idempotency-Key belongs to the schedule's current settings: once they have changed, the same key is refused.
 //
 // Corresponds with POST /schedule/{id}/run (the `RunSchedule` operationId).
 func (c *Client) RunSchedule(ctx context.Context, id string, params *RunScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3259,9 +3259,9 @@ func (c *Client) RunSchedule(ctx context.Context, id string, params *RunSchedule
 	return c.Client.Do(req)
 }
 
-// ListScheduleSlots Tell what became of the slots of a schedule
+// ListScheduleSlots Show what became of the slots of a schedule
 //
-// Of each: the backup that was started for it, or that it waits, or why it was skipped. Slots that were skipped one after another for one reason are one entry. Backups that were started out of turn aren't here: GET /backup with scheduleId has all.
+// Each entry says which backup was started for the slot, that the slot waits, or why it was skipped. Consecutive slots that were skipped for the same reason share an entry. Backups that were started out of turn aren't listed here: GET /backup with scheduleId lists all backups of the schedule.
 //
 // Corresponds with GET /schedule/{id}/slot (the `ListScheduleSlots` operationId).
 func (c *Client) ListScheduleSlots(ctx context.Context, id string, params *ListScheduleSlotsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3276,9 +3276,9 @@ func (c *Client) ListScheduleSlots(ctx context.Context, id string, params *ListS
 	return c.Client.Do(req)
 }
 
-// EraseUser Erase all that is a user's
+// EraseUser Erase everything of a user
 //
-// Of all the user's sites: schedules with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. For whom the credential isn't it answers 403, whether there is anything or not.
+// For all the user's sites, this deletes schedules with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; new backups and schedules are refused until it is done. What remains is a receipt that names nobody. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Corresponds with DELETE /user/{userId}/backup (the `EraseUser` operationId).
 func (c *Client) EraseUser(ctx context.Context, userID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3293,9 +3293,9 @@ func (c *Client) EraseUser(ctx context.Context, userID string, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// EraseSite Erase all that is a site's
+// EraseSite Erase everything of a site
 //
-// Schedules with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. For whom the credential isn't it answers 403, whether there is anything or not.
+// This deletes the site's schedules with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; new backups and schedules are refused until it is done. What remains is a receipt that names nobody. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Corresponds with DELETE /user/{userId}/site/{siteId}/backup (the `EraseSite` operationId).
 func (c *Client) EraseSite(ctx context.Context, userID string, siteID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5048,25 +5048,25 @@ type ClientWithResponsesInterface interface {
 
 	// ListBackupsWithResponse List backups
 	//
-	// The newest first, without their exports. Filters that are given must all hold. Pages stay what they are while backups are started and deleted: follow nextCursor, or the header Link, until there is none.
+	// The backups are listed without their exports, the newest first. Only those that match all given filters are listed. To get all pages, follow nextCursor, or the header Link, until there is none. Backups that are started or deleted meanwhile don't shift the pages.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /backup (the `ListBackups` operationId).
 	ListBackupsWithResponse(ctx context.Context, params *ListBackupsParams, reqEditors ...RequestEditorFn) (*ListBackupsResponse, error)
 
-	// StartBackupWithBodyWithResponse Ask for a backup
+	// StartBackupWithBodyWithResponse Start a backup
 	//
-	// The request is stored when the answer comes; the work goes on by itself. Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+	// The answer comes once the request is stored; the backup is then made in the background. Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /backup (the `StartBackup` operationId).
 	StartBackupWithBodyWithResponse(ctx context.Context, params *StartBackupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartBackupResponse, error)
 
-	// StartBackupWithResponse Ask for a backup
+	// StartBackupWithResponse Start a backup
 	//
-	// The request is stored when the answer comes; the work goes on by itself. Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+	// The answer comes once the request is stored; the backup is then made in the background. Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5075,18 +5075,18 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteBackupWithResponse Delete a backup
 	//
-	// Its manifest, its exports and then all that is known of it are removed: it is in status deleting until then, and not found afterwards. There is no way back. One that hasn't ended has to be canceled first, and one under a legal hold released. To delete one that is being deleted changes nothing.
+	// The manifest, the exports and then all records of the backup are removed. Its status is deleting until then; afterwards it is not found. This can't be undone. A backup that hasn't ended has to be canceled first, and one under a legal hold has to be released. Deleting a backup that is being deleted changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /backup/{id} (the `DeleteBackup` operationId).
 	DeleteBackupWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeleteBackupResponse, error)
 
-	// GetBackupWithResponse Tell how a backup stands
+	// GetBackupWithResponse Show the state of a backup
 	//
-	// A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
+	// A backup is done only when every byte of each export was proven to be in the store, and its manifest was written.
 	//
-	// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once. An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.
+	// With If-None-Match and `wait` this is a long poll: the answer comes when the backup changes, or is 304 if it hasn't changed in that time. Values that every heartbeat changes, such as the bytes received, are in the answer but don't end the wait. A server that is stopping, or that has its maximum of waiting clients, answers at once. If the database fails during the wait, the server waits for it to come back. If it stays away longer, or was away when the request came, the answer is 503 with a Retry-After.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5095,7 +5095,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelBackupWithResponse Cancel a backup
 	//
-	// Its exports are canceled, too. One that is being committed ends first; until then the backup has cancelRequestedAt. To cancel a canceled backup changes nothing. One that is done or failed, or whose manifest is being written, can't be canceled.
+	// The exports that haven't ended are canceled, too. An export that is being committed ends first; until then cancelRequestedAt is set. Canceling a canceled backup changes nothing. A backup that is done or failed, or whose manifest is being written, can't be canceled.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5104,11 +5104,11 @@ type ClientWithResponsesInterface interface {
 
 	// StreamBackupEventsWithResponse Follow a backup's events
 	//
-	// A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.
+	// The answer is a stream of server-sent events: first the existing events, then each new one as it is written, in order, without gaps, and each exactly once. Their ids count from 1 within the backup. To resume a stream that broke off, or that a stopping server has ended, without losing events, send the last id received as Last-Event-ID; browsers do so by themselves. Of a backup that ended long ago, 30 days unless the server is configured otherwise, only the last event is kept.
 	//
-	// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
+	// Once the backup is done, failed, canceled or being deleted and all its events have been sent, a last message `end` is sent, and the stream ends. A request for events after the last one is answered 204 then, which tells a browser to stop. A retry reopens a failed or canceled backup: request the stream again then, with the same Last-Event-ID.
 	//
-	// Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.
+	// Comments are sent while nothing happens, and while the database is unavailable; the stream continues when it is back. A client that doesn't read is disconnected.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5117,7 +5117,7 @@ type ClientWithResponsesInterface interface {
 
 	// HoldBackupWithBodyWithResponse Put a legal hold on a backup
 	//
-	// It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. One that is being deleted can't be held.
+	// The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. A backup that is being deleted can't be held.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5126,7 +5126,7 @@ type ClientWithResponsesInterface interface {
 
 	// HoldBackupWithResponse Put a legal hold on a backup
 	//
-	// It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. One that is being deleted can't be held.
+	// The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. A backup that is being deleted can't be held.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5135,7 +5135,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetManifestWithResponse Get the manifest of a backup that is done
 	//
-	// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
+	// The answer is the manifest byte for byte as it is in the store. It lists every export with its size and checksums, so that the copy can be verified with nothing but the manifest and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5144,7 +5144,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReleaseBackupWithResponse End the legal hold on a backup
 	//
-	// To release one that isn't held changes nothing.
+	// Releasing a backup that isn't held changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5153,7 +5153,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetryBackupWithResponse Run a failed or canceled backup again
 	//
-	// Exports that are done are kept, unless they are too old to be of one time with the others; each of the others goes on where it was, if its source allows. A backup that neither failed nor was canceled can't be retried.
+	// Exports that are done are kept, unless they are too old to match the others in time. The other exports resume where they were, if their sources allow it. A backup that neither failed nor was canceled can't be retried.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5162,7 +5162,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetTaskContentWithResponse Download an export
 	//
-	// As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.
+	// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5171,7 +5171,7 @@ type ClientWithResponsesInterface interface {
 
 	// HeadTaskContentWithResponse Ask for an export's size and checksum
 	//
-	// As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.
+	// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5180,7 +5180,7 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyBackupWithBodyWithResponse Verify the stored copy of a backup that is done
 	//
-	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.
+	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5189,34 +5189,34 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyBackupWithResponse Verify the stored copy of a backup that is done
 	//
-	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.
+	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /backup/{id}/verify (the `VerifyBackup` operationId).
 	VerifyBackupWithResponse(ctx context.Context, id string, body VerifyBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyBackupResponse, error)
 
-	// GetErasureWithResponse Tell how an erasure stands
+	// GetErasureWithResponse Show the state of an erasure
 	//
-	// As long as it is under way it is there for credentials that are for whose it is. Its receipt names nobody, and is there for all who know the id, until the server's time for receipts is over.
+	// While the erasure is under way, it can be seen by credentials that cover its user or site. Its receipt names nobody, and can be seen by everybody who knows the id, until the server removes it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /erasure/{id} (the `GetErasure` operationId).
 	GetErasureWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetErasureResponse, error)
 
-	// ListProvidersWithResponse List the exports that there are
+	// ListProvidersWithResponse List the providers
 	//
-	// Those that this server knows. A server that makes no backups itself may know none, and asks for them all the same.
+	// These are the providers that this server knows. A server that makes no backups itself may know none; requests for backups are accepted all the same.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /provider (the `ListProviders` operationId).
 	ListProvidersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProvidersResponse, error)
 
-	// PlanRetentionWithResponse Tell what retention would remove, and why
+	// PlanRetentionWithResponse Show what retention would remove, and why
 	//
-	// Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.
+	// Asking removes nothing. All backups are listed, including those that no policy covers. When retention runs it removes what is listed for removal, unless something has changed by then: another backup is done or was found to be corrupt, one was put on hold, or time has passed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5225,25 +5225,25 @@ type ClientWithResponsesInterface interface {
 
 	// ListSchedulesWithResponse List schedules
 	//
-	// In the order of their making. Filters that are given must all hold. Follow nextCursor, or the header Link, until there is none.
+	// The schedules are listed in the order in which they were created. Only those that match all given filters are listed. To get all pages, follow nextCursor, or the header Link, until there is none.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /schedule (the `ListSchedules` operationId).
 	ListSchedulesWithResponse(ctx context.Context, params *ListSchedulesParams, reqEditors ...RequestEditorFn) (*ListSchedulesResponse, error)
 
-	// CreateScheduleWithBodyWithResponse Make a schedule
+	// CreateScheduleWithBodyWithResponse Create a schedule
 	//
-	// A user's site has at most one schedule of a name. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+	// Within a site, the name of a schedule is unique. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /schedule (the `CreateSchedule` operationId).
 	CreateScheduleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateScheduleResponse, error)
 
-	// CreateScheduleWithResponse Make a schedule
+	// CreateScheduleWithResponse Create a schedule
 	//
-	// A user's site has at most one schedule of a name. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+	// Within a site, the name of a schedule is unique. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5252,7 +5252,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteScheduleWithResponse Delete a schedule
 	//
-	// And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.
+	// The history of its slots is deleted, too. Its backups stay, under the retention policy that the schedule has now or, if it has none, the server's default. A backup that is running goes on.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5261,7 +5261,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetScheduleWithResponse Show a schedule
 	//
-	// Its settings, what comes next, and how old its newest good backup is.
+	// The answer has the schedule's settings, what comes next, and how old its newest good backup is.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5270,7 +5270,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceScheduleWithBodyWithResponse Replace the settings of a schedule
 	//
-	// All of them: one that is left out gets its default. Whose it is and its name stay. With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.
+	// All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5279,16 +5279,16 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceScheduleWithResponse Replace the settings of a schedule
 	//
-	// All of them: one that is left out gets its default. Whose it is and its name stay. With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.
+	// All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /schedule/{id} (the `ReplaceSchedule` operationId).
 	ReplaceScheduleWithResponse(ctx context.Context, id string, params *ReplaceScheduleParams, body ReplaceScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceScheduleResponse, error)
 
-	// ListNextSlotsWithResponse Tell the next slots of a schedule
+	// ListNextSlotsWithResponse Show the next slots of a schedule
 	//
-	// As its expression, time zone and spread have them. Of a paused one, too: those will be skipped.
+	// They follow from its cron expression, time zone and spread. The slots of a paused schedule are listed, too, although they will be skipped.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5315,34 +5315,34 @@ type ClientWithResponsesInterface interface {
 
 	// RunScheduleWithResponse Start a backup of a schedule now
 	//
-	// Out of turn: whatever its slots, its overlap policy and its pauses say. The backup is one of the schedule's, without a slot. An Idempotency-Key stands for the schedule as it was: once its settings have changed, the same key is refused.
+	// The backup is started out of turn, whatever the schedule's slots, overlap policy and pause say. It counts as one of the schedule's backups, and has no slot. An Idempotency-Key belongs to the schedule's current settings: once they have changed, the same key is refused.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /schedule/{id}/run (the `RunSchedule` operationId).
 	RunScheduleWithResponse(ctx context.Context, id string, params *RunScheduleParams, reqEditors ...RequestEditorFn) (*RunScheduleResponse, error)
 
-	// ListScheduleSlotsWithResponse Tell what became of the slots of a schedule
+	// ListScheduleSlotsWithResponse Show what became of the slots of a schedule
 	//
-	// Of each: the backup that was started for it, or that it waits, or why it was skipped. Slots that were skipped one after another for one reason are one entry. Backups that were started out of turn aren't here: GET /backup with scheduleId has all.
+	// Each entry says which backup was started for the slot, that the slot waits, or why it was skipped. Consecutive slots that were skipped for the same reason share an entry. Backups that were started out of turn aren't listed here: GET /backup with scheduleId lists all backups of the schedule.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /schedule/{id}/slot (the `ListScheduleSlots` operationId).
 	ListScheduleSlotsWithResponse(ctx context.Context, id string, params *ListScheduleSlotsParams, reqEditors ...RequestEditorFn) (*ListScheduleSlotsResponse, error)
 
-	// EraseUserWithResponse Erase all that is a user's
+	// EraseUserWithResponse Erase everything of a user
 	//
-	// Of all the user's sites: schedules with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. For whom the credential isn't it answers 403, whether there is anything or not.
+	// For all the user's sites, this deletes schedules with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; new backups and schedules are refused until it is done. What remains is a receipt that names nobody. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /user/{userId}/backup (the `EraseUser` operationId).
 	EraseUserWithResponse(ctx context.Context, userID string, reqEditors ...RequestEditorFn) (*EraseUserResponse, error)
 
-	// EraseSiteWithResponse Erase all that is a site's
+	// EraseSiteWithResponse Erase everything of a site
 	//
-	// Schedules with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. For whom the credential isn't it answers 403, whether there is anything or not.
+	// This deletes the site's schedules with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; new backups and schedules are refused until it is done. What remains is a receipt that names nobody. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9238,7 +9238,7 @@ func (r EraseSiteResponse) ContentType() string {
 
 // ListBackupsWithResponse List backups
 //
-// The newest first, without their exports. Filters that are given must all hold. Pages stay what they are while backups are started and deleted: follow nextCursor, or the header Link, until there is none.
+// The backups are listed without their exports, the newest first. Only those that match all given filters are listed. To get all pages, follow nextCursor, or the header Link, until there is none. Backups that are started or deleted meanwhile don't shift the pages.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9251,9 +9251,9 @@ func (c *ClientWithResponses) ListBackupsWithResponse(ctx context.Context, param
 	return ParseListBackupsResponse(rsp)
 }
 
-// StartBackupWithBodyWithResponse Ask for a backup
+// StartBackupWithBodyWithResponse Start a backup
 //
-// The request is stored when the answer comes; the work goes on by itself. Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+// The answer comes once the request is stored; the backup is then made in the background. Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9266,9 +9266,9 @@ func (c *ClientWithResponses) StartBackupWithBodyWithResponse(ctx context.Contex
 	return ParseStartBackupResponse(rsp)
 }
 
-// StartBackupWithResponse Ask for a backup
+// StartBackupWithResponse Start a backup
 //
-// The request is stored when the answer comes; the work goes on by itself. Every call starts a backup, unless it has an Idempotency-Key that was used, or joins one. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+// The answer comes once the request is stored; the backup is then made in the background. Every request starts a backup, unless its Idempotency-Key was used before, or it joins a backup (see ifActive). For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9283,7 +9283,7 @@ func (c *ClientWithResponses) StartBackupWithResponse(ctx context.Context, param
 
 // DeleteBackupWithResponse Delete a backup
 //
-// Its manifest, its exports and then all that is known of it are removed: it is in status deleting until then, and not found afterwards. There is no way back. One that hasn't ended has to be canceled first, and one under a legal hold released. To delete one that is being deleted changes nothing.
+// The manifest, the exports and then all records of the backup are removed. Its status is deleting until then; afterwards it is not found. This can't be undone. A backup that hasn't ended has to be canceled first, and one under a legal hold has to be released. Deleting a backup that is being deleted changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9296,11 +9296,11 @@ func (c *ClientWithResponses) DeleteBackupWithResponse(ctx context.Context, id s
 	return ParseDeleteBackupResponse(rsp)
 }
 
-// GetBackupWithResponse Tell how a backup stands
+// GetBackupWithResponse Show the state of a backup
 //
-// A backup is done only when every byte of each export was proven to be in the store, and the manifest beside them.
+// A backup is done only when every byte of each export was proven to be in the store, and its manifest was written.
 //
-// With If-None-Match and `wait` this is a long poll: it answers when the backup changes, and 304 when it hasn't in that time. What only a heartbeat changes, such as the bytes received, is in the answer but doesn't end the wait. A server that stops, or that has as many clients waiting as it serves, answers at once. An outage of the database is waited out; where it lasts longer than the wait, and for who comes while it lasts, the answer is 503, with a Retry-After.
+// With If-None-Match and `wait` this is a long poll: the answer comes when the backup changes, or is 304 if it hasn't changed in that time. Values that every heartbeat changes, such as the bytes received, are in the answer but don't end the wait. A server that is stopping, or that has its maximum of waiting clients, answers at once. If the database fails during the wait, the server waits for it to come back. If it stays away longer, or was away when the request came, the answer is 503 with a Retry-After.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9315,7 +9315,7 @@ func (c *ClientWithResponses) GetBackupWithResponse(ctx context.Context, id stri
 
 // CancelBackupWithResponse Cancel a backup
 //
-// Its exports are canceled, too. One that is being committed ends first; until then the backup has cancelRequestedAt. To cancel a canceled backup changes nothing. One that is done or failed, or whose manifest is being written, can't be canceled.
+// The exports that haven't ended are canceled, too. An export that is being committed ends first; until then cancelRequestedAt is set. Canceling a canceled backup changes nothing. A backup that is done or failed, or whose manifest is being written, can't be canceled.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9330,11 +9330,11 @@ func (c *ClientWithResponses) CancelBackupWithResponse(ctx context.Context, id s
 
 // StreamBackupEventsWithResponse Follow a backup's events
 //
-// A stream of server-sent events: first those that there are, then each as it is written, in order, without gaps, and each once. Their ids count from 1 within the backup. A stream that has broken off, or that a stopping server has ended, goes on without loss for a client that sends the last id it got as Last-Event-ID; browsers do so by themselves.
+// The answer is a stream of server-sent events: first the existing events, then each new one as it is written, in order, without gaps, and each exactly once. Their ids count from 1 within the backup. To resume a stream that broke off, or that a stopping server has ended, without losing events, send the last id received as Last-Event-ID; browsers do so by themselves. Of a backup that ended long ago, 30 days unless the server is configured otherwise, only the last event is kept.
 //
-// When the backup is done, failed, canceled or being deleted and all its events are sent, the last message is `end`, and the stream ends. Asking then for what comes behind the last event is answered 204, which tells a browser to stop. A retry opens a failed or canceled backup again: ask anew for the stream then, with the same Last-Event-ID.
+// Once the backup is done, failed, canceled or being deleted and all its events have been sent, a last message `end` is sent, and the stream ends. A request for events after the last one is answered 204 then, which tells a browser to stop. A retry reopens a failed or canceled backup: request the stream again then, with the same Last-Event-ID.
 //
-// Comments are sent while nothing happens, and while the database is away; the stream goes on when it is back. A client that doesn't read is dropped.
+// Comments are sent while nothing happens, and while the database is unavailable; the stream continues when it is back. A client that doesn't read is disconnected.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9349,7 +9349,7 @@ func (c *ClientWithResponses) StreamBackupEventsWithResponse(ctx context.Context
 
 // HoldBackupWithBodyWithResponse Put a legal hold on a backup
 //
-// It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. One that is being deleted can't be held.
+// The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. A backup that is being deleted can't be held.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9364,7 +9364,7 @@ func (c *ClientWithResponses) HoldBackupWithBodyWithResponse(ctx context.Context
 
 // HoldBackupWithResponse Put a legal hold on a backup
 //
-// It can't be deleted until the hold is released, whatever its status. To hold a held backup changes the reason. One that is being deleted can't be held.
+// The backup can't be deleted until the hold is released, whatever its status. Holding it again changes the reason. A backup that is being deleted can't be held.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9379,7 +9379,7 @@ func (c *ClientWithResponses) HoldBackupWithResponse(ctx context.Context, id str
 
 // GetManifestWithResponse Get the manifest of a backup that is done
 //
-// Byte for byte what is in the store. It names every export with its size and checksums, so that the copy can be proven with nothing but it and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
+// The answer is the manifest byte for byte as it is in the store. It lists every export with its size and checksums, so that the copy can be verified with nothing but the manifest and the objects. Its JSON Schema is at /manifest.schema.json of a server that serves the whole API, and in the Go package `backup`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9394,7 +9394,7 @@ func (c *ClientWithResponses) GetManifestWithResponse(ctx context.Context, id st
 
 // ReleaseBackupWithResponse End the legal hold on a backup
 //
-// To release one that isn't held changes nothing.
+// Releasing a backup that isn't held changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9409,7 +9409,7 @@ func (c *ClientWithResponses) ReleaseBackupWithResponse(ctx context.Context, id 
 
 // RetryBackupWithResponse Run a failed or canceled backup again
 //
-// Exports that are done are kept, unless they are too old to be of one time with the others; each of the others goes on where it was, if its source allows. A backup that neither failed nor was canceled can't be retried.
+// Exports that are done are kept, unless they are too old to match the others in time. The other exports resume where they were, if their sources allow it. A backup that neither failed nor was canceled can't be retried.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9424,7 +9424,7 @@ func (c *ClientWithResponses) RetryBackupWithResponse(ctx context.Context, id st
 
 // GetTaskContentWithResponse Download an export
 //
-// As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.
+// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9439,7 +9439,7 @@ func (c *ClientWithResponses) GetTaskContentWithResponse(ctx context.Context, id
 
 // HeadTaskContentWithResponse Ask for an export's size and checksum
 //
-// As it is stored, under its own content type, with a range if one is asked for. To go on with a download that broke off, send Range and If-Range. With redirect=true the answer is 307 and a URL of the store's own that is good for five minutes, where the store can sign one.
+// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9454,7 +9454,7 @@ func (c *ClientWithResponses) HeadTaskContentWithResponse(ctx context.Context, i
 
 // VerifyBackupWithBodyWithResponse Verify the stored copy of a backup that is done
 //
-// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.
+// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9469,7 +9469,7 @@ func (c *ClientWithResponses) VerifyBackupWithBodyWithResponse(ctx context.Conte
 
 // VerifyBackupWithResponse Verify the stored copy of a backup that is done
 //
-// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. The backup is verifying until then. What was found is its verification afterwards, with verifiedAt, or corruptAt and the provider and part of all damage. To ask for one that is under way changes nothing; one that reads another share begins anew.
+// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9482,9 +9482,9 @@ func (c *ClientWithResponses) VerifyBackupWithResponse(ctx context.Context, id s
 	return ParseVerifyBackupResponse(rsp)
 }
 
-// GetErasureWithResponse Tell how an erasure stands
+// GetErasureWithResponse Show the state of an erasure
 //
-// As long as it is under way it is there for credentials that are for whose it is. Its receipt names nobody, and is there for all who know the id, until the server's time for receipts is over.
+// While the erasure is under way, it can be seen by credentials that cover its user or site. Its receipt names nobody, and can be seen by everybody who knows the id, until the server removes it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9497,9 +9497,9 @@ func (c *ClientWithResponses) GetErasureWithResponse(ctx context.Context, id str
 	return ParseGetErasureResponse(rsp)
 }
 
-// ListProvidersWithResponse List the exports that there are
+// ListProvidersWithResponse List the providers
 //
-// Those that this server knows. A server that makes no backups itself may know none, and asks for them all the same.
+// These are the providers that this server knows. A server that makes no backups itself may know none; requests for backups are accepted all the same.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9512,9 +9512,9 @@ func (c *ClientWithResponses) ListProvidersWithResponse(ctx context.Context, req
 	return ParseListProvidersResponse(rsp)
 }
 
-// PlanRetentionWithResponse Tell what retention would remove, and why
+// PlanRetentionWithResponse Show what retention would remove, and why
 //
-// Nothing is removed by asking. Each backup is there, also those that no policy governs. What is removed when retention runs is this, unless something has changed by then: another backup was done or found to be corrupt, one was held, or time has gone by.
+// Asking removes nothing. All backups are listed, including those that no policy covers. When retention runs it removes what is listed for removal, unless something has changed by then: another backup is done or was found to be corrupt, one was put on hold, or time has passed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9529,7 +9529,7 @@ func (c *ClientWithResponses) PlanRetentionWithResponse(ctx context.Context, par
 
 // ListSchedulesWithResponse List schedules
 //
-// In the order of their making. Filters that are given must all hold. Follow nextCursor, or the header Link, until there is none.
+// The schedules are listed in the order in which they were created. Only those that match all given filters are listed. To get all pages, follow nextCursor, or the header Link, until there is none.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9542,9 +9542,9 @@ func (c *ClientWithResponses) ListSchedulesWithResponse(ctx context.Context, par
 	return ParseListSchedulesResponse(rsp)
 }
 
-// CreateScheduleWithBodyWithResponse Make a schedule
+// CreateScheduleWithBodyWithResponse Create a schedule
 //
-// A user's site has at most one schedule of a name. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+// Within a site, the name of a schedule is unique. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9557,9 +9557,9 @@ func (c *ClientWithResponses) CreateScheduleWithBodyWithResponse(ctx context.Con
 	return ParseCreateScheduleResponse(rsp)
 }
 
-// CreateScheduleWithResponse Make a schedule
+// CreateScheduleWithResponse Create a schedule
 //
-// A user's site has at most one schedule of a name. For a user or site that the credential isn't for it answers 403, whether there is such a one or not.
+// Within a site, the name of a schedule is unique. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9574,7 +9574,7 @@ func (c *ClientWithResponses) CreateScheduleWithResponse(ctx context.Context, bo
 
 // DeleteScheduleWithResponse Delete a schedule
 //
-// And what became of its slots. Its backups stay, and go on to be kept or removed by the policy that it has now, or else the server's default. A backup that it has started goes on.
+// The history of its slots is deleted, too. Its backups stay, under the retention policy that the schedule has now or, if it has none, the server's default. A backup that is running goes on.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9589,7 +9589,7 @@ func (c *ClientWithResponses) DeleteScheduleWithResponse(ctx context.Context, id
 
 // GetScheduleWithResponse Show a schedule
 //
-// Its settings, what comes next, and how old its newest good backup is.
+// The answer has the schedule's settings, what comes next, and how old its newest good backup is.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9604,7 +9604,7 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, id st
 
 // ReplaceScheduleWithBodyWithResponse Replace the settings of a schedule
 //
-// All of them: one that is left out gets its default. Whose it is and its name stay. With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.
+// All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9619,7 +9619,7 @@ func (c *ClientWithResponses) ReplaceScheduleWithBodyWithResponse(ctx context.Co
 
 // ReplaceScheduleWithResponse Replace the settings of a schedule
 //
-// All of them: one that is left out gets its default. Whose it is and its name stay. With another expression or time zone it goes on behind the last slot of which it is decided what became of it; what the new ones missed since is up to catchUp.
+// All settings are replaced: one that is left out gets its default. The user, the site and the name don't change. With another cron expression or time zone, the schedule continues after lastSlot. What happens to new slots that have already passed is up to catchUp.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9632,9 +9632,9 @@ func (c *ClientWithResponses) ReplaceScheduleWithResponse(ctx context.Context, i
 	return ParseReplaceScheduleResponse(rsp)
 }
 
-// ListNextSlotsWithResponse Tell the next slots of a schedule
+// ListNextSlotsWithResponse Show the next slots of a schedule
 //
-// As its expression, time zone and spread have them. Of a paused one, too: those will be skipped.
+// They follow from its cron expression, time zone and spread. The slots of a paused schedule are listed, too, although they will be skipped.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9679,7 +9679,7 @@ func (c *ClientWithResponses) ResumeScheduleWithResponse(ctx context.Context, id
 
 // RunScheduleWithResponse Start a backup of a schedule now
 //
-// Out of turn: whatever its slots, its overlap policy and its pauses say. The backup is one of the schedule's, without a slot. An Idempotency-Key stands for the schedule as it was: once its settings have changed, the same key is refused.
+// The backup is started out of turn, whatever the schedule's slots, overlap policy and pause say. It counts as one of the schedule's backups, and has no slot. An Idempotency-Key belongs to the schedule's current settings: once they have changed, the same key is refused.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9692,9 +9692,9 @@ func (c *ClientWithResponses) RunScheduleWithResponse(ctx context.Context, id st
 	return ParseRunScheduleResponse(rsp)
 }
 
-// ListScheduleSlotsWithResponse Tell what became of the slots of a schedule
+// ListScheduleSlotsWithResponse Show what became of the slots of a schedule
 //
-// Of each: the backup that was started for it, or that it waits, or why it was skipped. Slots that were skipped one after another for one reason are one entry. Backups that were started out of turn aren't here: GET /backup with scheduleId has all.
+// Each entry says which backup was started for the slot, that the slot waits, or why it was skipped. Consecutive slots that were skipped for the same reason share an entry. Backups that were started out of turn aren't listed here: GET /backup with scheduleId lists all backups of the schedule.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9707,9 +9707,9 @@ func (c *ClientWithResponses) ListScheduleSlotsWithResponse(ctx context.Context,
 	return ParseListScheduleSlotsResponse(rsp)
 }
 
-// EraseUserWithResponse Erase all that is a user's
+// EraseUserWithResponse Erase everything of a user
 //
-// Of all the user's sites: schedules with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. For whom the credential isn't it answers 403, whether there is anything or not.
+// For all the user's sites, this deletes schedules with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; new backups and schedules are refused until it is done. What remains is a receipt that names nobody. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9722,9 +9722,9 @@ func (c *ClientWithResponses) EraseUserWithResponse(ctx context.Context, userID 
 	return ParseEraseUserResponse(rsp)
 }
 
-// EraseSiteWithResponse Erase all that is a site's
+// EraseSiteWithResponse Erase everything of a site
 //
-// Schedules with their history, backups, open ones after they have been canceled, and every object in the store below its name, also those that no backup tells of. There is no way back. As long as a legal hold is on one of the backups it is refused, and nothing changes. To ask again while it is under way gives the same erasure; new backups and schedules are refused until it is done. What it leaves is a receipt that names nobody. For whom the credential isn't it answers 403, whether there is anything or not.
+// This deletes the site's schedules with their history, backups (those that haven't ended are canceled first), and every object in the store below the name, including objects that no backup knows. This can't be undone. If one of the backups is under a legal hold, the request is refused and nothing changes. Asking again while the erasure is under way returns the same erasure; new backups and schedules are refused until it is done. What remains is a receipt that names nobody. For a user or site that the credential doesn't cover, the answer is 403, whether or not they exist.
 //
 // Returns a wrapper object for the known response body format(s).
 //
