@@ -36,6 +36,7 @@ func TestScheduleBadFields(t *testing.T) {
 		`"overlap":1`:                  {"body.overlap", "skip, queue or allow"},
 		`"startingDeadline":"-1h"`:     {"body.startingDeadline", duration},
 		`"startingDeadline":"20y"`:     {"body.startingDeadline", "at most 10 years"},
+		`"startingDeadline":"59s"`:     {"body.startingDeadline", "must be whole seconds, at least a minute and at most 10 years"},
 		`"maxAge":"59s"`:               {"body.maxAge", "at least a minute"},
 		`"paused":"yes"`:               {"body.paused", "must be a boolean"},
 		`"providers":["none"]`:         {"body.providers", "configured"},
