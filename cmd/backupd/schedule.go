@@ -24,7 +24,7 @@ type scheduleCmd struct {
 	Run    scheduleRunCmd    `cmd:"" help:"Start one of its backups now."`
 	Pause  schedulePauseCmd  `cmd:"" help:"Pause a schedule: its slots are skipped."`
 	Resume scheduleResumeCmd `cmd:"" help:"Resume a paused schedule."`
-	Rm     scheduleRmCmd     `cmd:"" name:"rm" help:"Delete a schedule. Its backups are kept."`
+	Rm     scheduleRmCmd     `cmd:"" name:"rm" help:"Delete a schedule. Its backups stay, under the retention policy that it had."`
 }
 
 type schedulePutCmd struct {
