@@ -60,8 +60,8 @@ func (w *working) at(text string) {
 	w.clock.Store(&at)
 }
 
-// ticks has the workers tick at a time.
-func ticks(at string) workingStep {
+// ticksAt has the workers tick at a time.
+func ticksAt(at string) workingStep {
 	return func(w *working) {
 		w.at(at)
 		res, err := w.client.Insert(w.ctx, backup.ScheduleArgs{}, &river.InsertOpts{Queue: backup.QueueControl})
@@ -141,19 +141,19 @@ func TestScheduleCasesOfWorkers(t *testing.T) {
 		steps  []workingStep
 		want   []string
 	}{
-		"overlap skip": {asItWas, []workingStep{shuts, ticks("01:00"), begins, ticks("02:00"), opens, ends, ticks("03:00"), ends},
+		"overlap skip": {asItWas, []workingStep{shuts, ticksAt("01:00"), begins, ticksAt("02:00"), opens, ends, ticksAt("03:00"), ends},
 			[]string{"01:00 x1 started", "02:00 x1 skipped overlap", "03:00 x1 started"}},
-		"overlap queue": {queue, []workingStep{shuts, ticks("01:00"), begins, ticks("02:00"), ticks("03:00"), opens, ends, ticks("03:10"), ends},
+		"overlap queue": {queue, []workingStep{shuts, ticksAt("01:00"), begins, ticksAt("02:00"), ticksAt("03:00"), opens, ends, ticksAt("03:10"), ends},
 			[]string{"01:00 x1 started", "02:00 x1 started", "03:00 x1 skipped overlap"}},
-		"overlap allow": {func(p *backup.ScheduleParams) { p.Overlap = backup.OverlapAllow }, []workingStep{shuts, ticks("01:00"), begins, ticks("02:00"), begins, opens, opens, ends},
+		"overlap allow": {func(p *backup.ScheduleParams) { p.Overlap = backup.OverlapAllow }, []workingStep{shuts, ticksAt("01:00"), begins, ticksAt("02:00"), begins, opens, opens, ends},
 			[]string{"01:00 x1 started", "02:00 x1 started"}},
-		"catch up last": {asItWas, []workingStep{ticks("05:59"), ends}, []string{"01:00 x4 skipped catchUp", "05:00 x1 started"}},
-		"catch up none": {none, []workingStep{ticks("05:06"), ticks("06:00"), ends}, []string{"01:00 x5 skipped catchUp", "06:00 x1 started"}},
-		"deadline": {func(p *backup.ScheduleParams) { p.StartingDeadline = 10 * time.Minute }, []workingStep{ticks("01:11"), ticks("02:10"), ends},
+		"catch up last": {asItWas, []workingStep{ticksAt("05:59"), ends}, []string{"01:00 x4 skipped catchUp", "05:00 x1 started"}},
+		"catch up none": {none, []workingStep{ticksAt("05:06"), ticksAt("06:00"), ends}, []string{"01:00 x5 skipped catchUp", "06:00 x1 started"}},
+		"deadline": {func(p *backup.ScheduleParams) { p.StartingDeadline = 10 * time.Minute }, []workingStep{ticksAt("01:11"), ticksAt("02:10"), ends},
 			[]string{"01:00 x1 skipped deadline", "02:00 x1 started"}},
-		"pause": {asItWas, []workingStep{pauses("00:40", true), ticks("02:00"), pauses("02:30", false), ticks("03:00"), ends},
+		"pause": {asItWas, []workingStep{pauses("00:40", true), ticksAt("02:00"), pauses("02:30", false), ticksAt("03:00"), ends},
 			[]string{"01:00 x2 skipped paused", "03:00 x1 started"}},
-		"edit": {asItWas, []workingStep{ticks("01:00"), ends, puts("01:50", func(p *backup.ScheduleParams) { p.Cron = "*/30 * * * *" }), ticks("01:50"), ends, ticks("02:00"), ends},
+		"edit": {asItWas, []workingStep{ticksAt("01:00"), ends, puts("01:50", func(p *backup.ScheduleParams) { p.Cron = "*/30 * * * *" }), ticksAt("01:50"), ends, ticksAt("02:00"), ends},
 			[]string{"01:00 x1 started", "01:30 x1 started", "02:00 x1 started"}},
 	} {
 		t.Run(name, func(t *testing.T) {
