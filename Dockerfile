@@ -1,7 +1,7 @@
 # The server's image: one static binary, run by a user without rights. The roots
 # of trust and the time zones are in the binary.
 #
-#   docker build --target backupd -t sitebackup/backupd .
+#   docker build --target backupd --build-arg VERSION=1.2.3 -t sitebackup/backupd .
 #
 # The targets prebuilt-* take the binaries from dist/ (make dist) instead of
 # building them, where no Go image can be had.
@@ -26,7 +26,8 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ENV CGO_ENABLED=0
-RUN go build -trimpath -ldflags='-s -w' -o /dist/ ./cmd/backupd ./examples/mockapi
+ARG VERSION=
+RUN go build -trimpath -ldflags="-s -w -X main.release=$VERSION" -o /dist/ ./cmd/backupd ./examples/mockapi
 
 FROM scratch AS mockapi
 COPY --from=build /dist/mockapi /mockapi
