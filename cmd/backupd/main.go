@@ -1,30 +1,3 @@
-// Command backupd backs up users' sites: it reads each provider's export, streams it to
-// the destination, proves what it stored, and reports on it over HTTP.
-//
-//	backupd demo            try everything, with nothing set up
-//	backupd config check    report everything that is wrong with the configuration
-//	backupd config print    print the effective configuration
-//	backupd store check     check that the destination does what backups rely on
-//	backupd migrate         prepare the database, or show the state of its migrations
-//	backupd serve           serve the API and make backups
-//	backupd token new       make a credential for the API
-//	backupd backup          start, list, show, watch, cancel, retry, verify, download and
-//	                        delete backups on a server: --server and --token, or
-//	                        BACKUPD_SERVER and BACKUPD_TOKEN
-//	backupd schedule        manage the schedules on a server, and show their next and past runs
-//	backupd retention plan  show which backups on a server retention would remove, and why
-//	backupd erasure         erase everything that a server has of a user or a site, and show
-//	                        the receipt
-//	backupd verify          prove a copy offline, with nothing but the copy
-//	backupd version         print the version
-//
-// The exit status is 0 on success, 1 on an error, and 2 if the command line is invalid.
-// The commands that talk to a server distinguish more: 3 means that the backup failed or
-// was canceled, or that its copy is damaged; 4 that there is no such backup, schedule or
-// erasure; 5 that the token is missing or isn't allowed to do this; and 6 that the state
-// of the backup or schedule doesn't allow it. With --output json they print JSON. The
-// first Ctrl-C or SIGTERM shuts backupd down in an orderly way, and one that only waits
-// for a server ends with status 130; a second one ends it at once, with status 130.
 package main
 
 import (
