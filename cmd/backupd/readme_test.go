@@ -103,13 +103,13 @@ func TestReadmeCommands(t *testing.T) {
 	require.Equal(t, []string{
 		"go run ./cmd/backupd demo", // TestDemoOnce and the others
 		startCommand + "\n" + strings.Replace(getCommand, "%s", "<the id it returned>", 1), // TestServe
-		"go test ./...", // this
 		"backupd config check --config backupd.yaml\nbackupd migrate up --config backupd.yaml\nbackupd serve --config backupd.yaml",
 		backupCommands,             // TestReadmeBackupCommands
 		scheduleCommands,           // TestReadmeScheduleCommands
 		erasureCommand,             // TestReadmeErasureCommand
 		"go run ./cmd/backupbench", // its own tests, and .ci/run with --gate
 		"go test ./jobs -run '^$' -bench JobLayer -benchtime 2000x -v", // .ci/run, with 300
+		"go test ./...", // this
 	}, shell)
 
 	file := filepath.Join(t.TempDir(), "backupd.yaml")
@@ -117,7 +117,7 @@ func TestReadmeCommands(t *testing.T) {
 	yaml = strings.Replace(yaml, "container: backups", "container: "+container[strings.LastIndexByte(container, '/')+1:], 1)
 	require.NoError(t, os.WriteFile(file, []byte(yaml+part), 0o600))
 	env := []string{"DATABASE_URL=" + envtest.EmptyDatabase(t), "BACKUP_STORAGE=" + envtest.Azurite(t), "SITE_TOKEN=one", "DB_TOKEN=two", "BACKUPD_LISTEN=localhost:0"}
-	for line := range strings.SplitSeq(shell[3], "\n") {
+	for line := range strings.SplitSeq(shell[2], "\n") {
 		args := strings.Fields(strings.ReplaceAll(line, "backupd.yaml", file))[1:]
 		p := start(t, env, args...)
 		if args[0] == "serve" {
