@@ -101,8 +101,9 @@
 // # Metrics
 //
 // /metrics has, in Prometheus's text format, the duration of requests by operation and
-// status, backups and tasks by state, the bytes stored, River's jobs by queue and state,
-// the freshness of schedules, and the resources that the process uses. If callers are
+// status, backups and tasks by state, the age of the oldest open backup, the bytes stored,
+// River's jobs by queue and state, the freshness of schedules, the release, the resources
+// that the process uses, and what [Options.Collectors] add: those of workers, say. If callers are
 // authenticated, it requires a bearer token with the scope read for all tenants. Backups
 // are counted at most every 15 seconds, whoever asks, and less often if counting is slow.
 // All servers on one database report the same counts: take their maximum, not their sum.
@@ -120,6 +121,9 @@
 // JSON object of their own, not with a problem document: its member status is "ready" or
 // "unavailable" for /readyz, whose member checks says "ok" or "failed" of each check, and
 // "ok" or "not ok" for /freshness.
+//
+// A process that makes backups and serves no API has [NewProbes]: /healthz, /readyz, and a
+// /metrics of the process alone.
 //
 // # Errors
 //

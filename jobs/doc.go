@@ -63,6 +63,12 @@
 // by an advisory lock, and when it restarts after a crash it takes back what its
 // predecessor held ([Workers.TakeBack]).
 //
+// # Watching the workers
+//
+// The log ([Config].Logger) has a warning for each attempt that failed, an error for each
+// task that failed for good, and a line for each task and backup that is done, with ids and
+// without names. [Workers.Stats] are the counts of a process, for a Prometheus, say.
+//
 // # The connections of the River client
 //
 // When a process is suspended, or its host loses power, the locks of its open
