@@ -66,7 +66,7 @@ func TestWorkersThatDieInBetween(t *testing.T) {
 		"failed":      func(w *backup.TaskWork) { b.fail(w, errTest) },
 		"handed over": func(w *backup.TaskWork) { require.NoError(t, b.ledger.ReleaseTask(b.ctx, backup.Beat{Lease: w.Lease})) },
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(*testing.T) {
 			id := b.start().ID
 			b.plan(id, "db")
 			for range 2 {

@@ -49,8 +49,17 @@ func (f *freezer) forward(t *testing.T, client net.Conn, network, target string)
 		return
 	}
 	defer server.Close()
+	var dropped atomic.Bool
 	go func() { // ends with the connections
-		_, _ = io.Copy(client, server)
+		_, _ = io.Copy(writerFunc(func(p []byte) (int, error) {
+			if dropped.Load() {
+				return len(p), nil
+			}
+			return client.Write(p)
+		}), server)
+		if dropped.Load() { // Postgres has ended it, and the client isn't told
+			<-t.Context().Done()
+		}
 		_ = client.Close()
 	}()
 	buf := make([]byte, 1<<20)
@@ -60,6 +69,7 @@ func (f *freezer) forward(t *testing.T, client net.Conn, network, target string)
 			return
 		}
 		if bytes.Contains(buf[:n], []byte("WHERE b.id = $1 FOR NO KEY UPDATE")) && f.frozen.CompareAndSwap(false, true) {
+			dropped.Store(true)
 			<-t.Context().Done()
 			return
 		}
@@ -68,6 +78,10 @@ func (f *freezer) forward(t *testing.T, client net.Conn, network, target string)
 		}
 	}
 }
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // A connection that the network drops in silence costs the task that waits for its
 // answer a lease's time, and no attempt.
