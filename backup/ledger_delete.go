@@ -107,14 +107,14 @@ func (l *Ledger) failRequested(ctx context.Context, w *StepWork, cause *ClassErr
 // no other bound than its attempts: waits that the store asks for use none up for a day.
 func (ch *change) failedStep(cause *ClassError, p RetryPolicy, since time.Duration) Outcome {
 	out := p.decide(cause, ch.b.failures, 0)
+	if cause.Class == ClassRetryAfter && cause.After <= 0 {
+		out.Delay = patience(since)
+	}
 	if cause.Class == ClassRetryAfter && since < maxDelay {
 		return out
 	}
 	if ch.b.failures++; ch.b.failures >= p.MaxAttempts {
 		out.Final = true
-	}
-	if cause.Class == ClassRetryAfter && cause.After <= 0 {
-		out.Delay = patience(since)
 	}
 	return out
 }

@@ -71,7 +71,11 @@ func TestWaitsGrow(t *testing.T) {
 	require.Greater(t, last, 3*time.Minute)
 	require.Less(t, waits, 500)
 	require.Greater(t, age, 23*time.Hour)
-	require.Greater(t, p.decideStep(Classify(RetryAfter(errors.New("503"), 0, "")), 0, time.Hour).Delay, 3*time.Minute)
+	step := &change{b: &Backup{}}
+	out := step.failedStep(Classify(RetryAfter(errors.New("503"), 0, "")), p, time.Hour)
+	require.False(t, out.Final)
+	require.Greater(t, out.Delay, 3*time.Minute)
+	require.Zero(t, step.b.failures)
 }
 
 func FuzzEscapeSegment(f *testing.F) {
