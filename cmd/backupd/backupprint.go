@@ -26,16 +26,20 @@ func printList(sys *system, c *serverFlags, all []client.BackupSummary) error {
 		return printJSON(sys, all)
 	}
 	w := tabwriter.NewWriter(sys.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATUS\tUSER\tSITE\tCREATED")
+	fmt.Fprintln(w, "ID\tSTATUS\tUSER\tSITE\tCREATED\tENDED\tERROR")
 	for i := range all {
 		b := &all[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", b.ID, b.Status, b.UserID, b.SiteID, b.CreatedAt.Format(time.RFC3339))
+		failure := ""
+		if b.Error != nil {
+			failure = b.Error.Message
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", b.ID, b.Status, b.UserID, b.SiteID, timeText(&b.CreatedAt, "-"), timeText(b.FinishedAt, "-"), failure)
 	}
 	return w.Flush()
 }
 
-// printBackup prints a backup: a line for it, one for each export, and what is
-// wrong.
+// printBackup prints a backup: a line for it, one for each export, when what is tried
+// again, what is wrong, and the attempts that have ended.
 func printBackup(sys *system, c *serverFlags, b *client.Backup) error {
 	if c.Output == outputJSON {
 		return printJSON(sys, b)
@@ -50,18 +54,47 @@ func printBackup(sys *system, c *serverFlags, b *client.Backup) error {
 		fmt.Fprintf(w, "  held since %s\n", b.Hold.Since.Format(time.RFC3339))
 	}
 	printFailure(w, "backup", b.Error)
+	printRetry(w, "backup", b.NextAttemptAt)
 	for i := range b.Tasks {
-		printFailure(w, b.Tasks[i].Provider, b.Tasks[i].Error)
+		t := &b.Tasks[i]
+		printFailure(w, t.Provider, t.Error)
+		printRetry(w, t.Provider, t.NextAttemptAt)
 	}
-	if v := b.Verification; v != nil {
-		fmt.Fprintf(w, "  verified %s: %d exports, %d parts, %s\n", v.FinishedAt.Format(time.RFC3339), v.Objects, v.Parts, bytesText(v.Bytes))
-		for i := range v.Problems {
-			p := &v.Problems[i]
-			fmt.Fprintf(w, "  damaged: %s\n", damageText(p.Provider, p.Part, p.What, p.Want, p.Got))
+	for i := range b.Tasks {
+		for j := range b.Tasks[i].Attempts {
+			printAttempt(w, b.Tasks[i].Provider, &b.Tasks[i].Attempts[j])
 		}
-		printFailure(w, "verification", v.Error)
 	}
+	printVerification(w, b.Verification)
 	return w.Flush()
+}
+
+func printRetry(w *tabwriter.Writer, who string, at *time.Time) {
+	if at != nil {
+		fmt.Fprintf(w, "  %s: next attempt at %s\n", who, timeText(at, "-"))
+	}
+}
+
+func printAttempt(w *tabwriter.Writer, provider string, a *client.Attempt) {
+	failure := ""
+	if a.Error != nil {
+		failure = ": " + a.Error.Message
+	}
+	fmt.Fprintf(w, "  %s, attempt %d, %s to %s: %s at %s%s\n", provider, a.N, timeText(&a.StartedAt, "-"), timeText(&a.EndedAt, "-"), a.Outcome, bytesText(a.ReceivedBytes), failure)
+}
+
+func printVerification(w *tabwriter.Writer, v *client.Verification) {
+	if v == nil {
+		return
+	}
+	if v.Error == nil {
+		fmt.Fprintf(w, "  verified %s: %d exports, %d parts, %s\n", timeText(&v.FinishedAt, "-"), v.Objects, v.Parts, bytesText(v.Bytes))
+	}
+	for i := range v.Problems {
+		p := &v.Problems[i]
+		fmt.Fprintf(w, "  damaged: %s\n", damageText(p.Provider, p.Part, p.What, p.Want, p.Got))
+	}
+	printFailure(w, "verification of "+timeText(&v.FinishedAt, "-"), v.Error)
 }
 
 func printFailure(w *tabwriter.Writer, who string, f *client.Failure) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 
 	"github.com/vbauerster/mpb/v8"
@@ -17,11 +18,22 @@ type progress struct {
 }
 
 func newProgress(sys *system, c *serverFlags) *progress {
-	p := &progress{bars: make(map[string]*mpb.Bar)}
 	if file, ok := sys.err.(*os.File); ok && c.Output != outputJSON && isTerminal(&system{out: file, env: sys.env}) {
-		p.out = mpb.New(mpb.WithOutput(file), mpb.WithWidth(60))
+		return barsOn(file)
 	}
-	return p
+	return &progress{}
+}
+
+func barsOn(w io.Writer, more ...mpb.ContainerOption) *progress {
+	return &progress{bars: make(map[string]*mpb.Bar), out: mpb.New(append(more, mpb.WithOutput(w), mpb.WithWidth(60))...)}
+}
+
+// countText is how far a bar is, of how much if that is known.
+func countText(s decor.Statistics) string {
+	if s.Total <= 0 {
+		return bytesText(s.Current)
+	}
+	return bytesText(s.Current) + " of " + bytesText(s.Total)
 }
 
 func (p *progress) backup(b *client.Backup) {
@@ -44,7 +56,7 @@ func (p *progress) file(name string, have, size int64) {
 	bar := p.bars[name]
 	if bar == nil {
 		bar = p.out.AddBar(0,
-			mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace)),
+			mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), decor.Any(countText, decor.WCSyncSpace)),
 			mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .0f")))
 		p.bars[name] = bar
 	}

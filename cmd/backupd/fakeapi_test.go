@@ -22,6 +22,7 @@ const fakeID = "019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"
 type fakeAPI struct {
 	status   string // of the backup
 	verified string // when the last verification ended
+	answer   string // to questions about backups; "": what the others say
 	content  http.HandlerFunc
 	asked    chan struct{} // gets one for each question about the backup
 }
@@ -39,6 +40,10 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case f.asked <- struct{}{}:
 		default:
 		}
+	}
+	if f.answer != "" {
+		_, _ = w.Write([]byte(f.answer))
+		return
 	}
 	_, _ = fmt.Fprintf(w, `{"id": %q, "status": %q, "verifying": %t, "verification": {"finishedAt": %q, "sample": 1, "objects": 2}}`,
 		fakeID, f.status, r.Method == http.MethodPost, f.verified)
@@ -106,4 +111,32 @@ func TestWaitInterrupted(t *testing.T) {
 			require.Equal(t, "backupd: "+text+"\n", p.err.String())
 		})
 	}
+}
+
+// People see when and why a backup failed, when it is tried again, and what was tried.
+func TestBackupsInText(t *testing.T) {
+	t.Parallel()
+	f := &fakeAPI{answer: `{"backups": [
+		{"id": "` + fakeID + `", "status": "failed", "userId": "u", "siteId": "s", "createdAt": "2026-01-02T03:04:05Z", "finishedAt": "2026-01-02T04:00:00Z",
+			"error": {"class": "permanent", "message": "source answered 404"}},
+		{"id": "` + fakeID + `", "status": "running", "userId": "u", "siteId": "s", "createdAt": "2026-01-02T03:04:05Z"}]}`}
+	status, out, err := runs(t, f.env(t), "backup", "list")
+	require.Zero(t, status, err)
+	require.Regexp(t, `failed +u +s +2026-01-02T03:04:05Z +2026-01-02T04:00:00Z +source answered 404\n`, out)
+	require.Regexp(t, `running +u +s +2026-01-02T03:04:05Z +- +\n`, out)
+
+	f.answer = `{"id": "` + fakeID + `", "status": "running", "userId": "u", "siteId": "s", "nextAttemptAt": "2026-01-02T03:30:00Z", "tasks": [{"provider": "site", "status": "pending", "attempt": 2,
+		"nextAttemptAt": "2026-01-02T03:20:00Z", "error": {"class": "retryable", "message": "source answered 503"},
+		"attempts": [{"n": 1, "startedAt": "2026-01-02T03:05:00Z", "endedAt": "2026-01-02T03:06:00Z", "outcome": "failed", "receivedBytes": 1048576, "error": {"class": "retryable", "message": "source answered 503"}}]}],
+		"verification": {"finishedAt": "2026-01-02T05:00:00Z", "error": {"class": "permanent", "message": "the verification was canceled"}}}`
+	status, out, err = runs(t, f.env(t), "backup", "show", fakeID)
+	require.Zero(t, status, err)
+	for _, line := range []string{
+		"  backup: next attempt at 2026-01-02T03:30:00Z\n", "  site: source answered 503\n", "  site: next attempt at 2026-01-02T03:20:00Z\n",
+		"  site, attempt 1, 2026-01-02T03:05:00Z to 2026-01-02T03:06:00Z: failed at 1.0 MiB: source answered 503\n",
+		"  verification of 2026-01-02T05:00:00Z: the verification was canceled\n",
+	} {
+		require.Contains(t, out, line)
+	}
+	require.NotContains(t, out, "verified")
 }
