@@ -174,7 +174,7 @@ func TestClientThatGoesIsLoggedAsGone(t *testing.T) {
 	req.Header.Set("X-Request-Id", "gone")
 	ended := make(chan error, 1)
 	go func() {
-		_, err := http.DefaultClient.Do(req) //nolint:bodyclose // there is none
+		_, err := http.DefaultClient.Do(req)
 		ended <- err
 	}()
 	eventually(t, func() bool {

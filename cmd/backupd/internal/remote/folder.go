@@ -44,8 +44,8 @@ func Unnamed(dir string) ([]string, error) {
 		return nil, ignoreMissing(err)
 	}
 	var m backup.Manifest
-	if json.Unmarshal(data, &m) != nil {
-		return nil, nil // a verification says so
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, nil //nolint:nilerr // a verification says so
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil {

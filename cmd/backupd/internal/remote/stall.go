@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,7 +39,7 @@ type stalling struct {
 func (s *stalling) Read(p []byte) (int, error) {
 	timer := time.AfterFunc(s.after, s.cancel)
 	n, err := s.body.Read(p)
-	if !timer.Stop() && err != nil && err != io.EOF {
+	if !timer.Stop() && err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the server has sent nothing for %s", s.after)
 	}
 	return n, err
