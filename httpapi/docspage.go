@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -39,8 +40,9 @@ type asset struct {
 	gzipped     []byte // nil: it isn't worth it
 }
 
-// serveDocs serves the documentation page.
-func serveDocs(mux *http.ServeMux) error {
+// assets are the files of the page, by path, read once for all handlers of the process.
+var assets = sync.OnceValues(func() (map[string]*asset, error) {
+	all := make(map[string]*asset)
 	for url, file := range map[string]string{
 		docsPath: "docs/index.html", docsPath + "/init.js": "docs/init.js",
 		docsPath + "/swagger-ui-bundle.js": "docs/swagger-ui/swagger-ui-bundle.js.gz",
@@ -48,8 +50,20 @@ func serveDocs(mux *http.ServeMux) error {
 	} {
 		a, err := readAsset(file)
 		if err != nil {
-			return fmt.Errorf("read %s: %w", file, err)
+			return nil, fmt.Errorf("read %s: %w", file, err)
 		}
+		all[url] = a
+	}
+	return all, nil
+})
+
+// serveDocs serves the documentation page.
+func serveDocs(mux *http.ServeMux) error {
+	all, err := assets()
+	if err != nil {
+		return err
+	}
+	for url, a := range all {
 		mux.Handle("GET "+url, noted("docs", http.HandlerFunc(a.serve)))
 	}
 	return nil

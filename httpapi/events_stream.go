@@ -84,13 +84,17 @@ func (s *stream) send(ctx context.Context) error {
 var errQuiet = errors.New("no events")
 
 // next waits for events, at most until the next heartbeat is due. While the
-// database is away the client waits as for events.
+// database is away the client waits as for events, and a query that isn't answered by
+// then is asked again.
 func (s *stream) next(ctx context.Context) ([]backup.Event, error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, s.bounds.Heartbeat, errQuiet)
 	defer cancel()
 	events, err := s.sub.Next(waiting)
-	if !backup.IsUnavailable(err) || waiting.Err() != nil {
+	switch {
+	case !backup.IsUnavailable(err):
 		return events, err
+	case waiting.Err() != nil:
+		return nil, context.Cause(waiting)
 	}
 	s.log.WarnContext(ctx, "events can't be read", slog.Any("error", err))
 	select {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -29,9 +30,7 @@ func NewHandler(client *backup.Client, opts *Options) (http.Handler, error) {
 	to := humago.New(mux, humaConfig(o.Version))
 	a := newAPI(client, &o)
 	a.register(to)
-	if err := serveDescription(mux, to); err != nil {
-		return nil, err
-	}
+	serveDescription(mux, to)
 	if err := serveDocs(mux); err != nil {
 		return nil, err
 	}
@@ -74,28 +73,25 @@ func humaConfig(version string) huma.Config {
 	return config
 }
 
-// serveDescription serves what OpenAPI says of the API, made once: huma makes it
-// on the first request, and two first ones would race.
-func serveDescription(mux *http.ServeMux, to huma.API) error {
+// serveDescription serves what OpenAPI says of the API, made once, by whoever asks
+// first: it takes longer than all else that a server does when it starts. Huma would make
+// it on the first request, too, and two first ones would race.
+func serveDescription(mux *http.ServeMux, to huma.API) {
 	schemas := to.OpenAPI().Components.Schemas.Map()
 	// Huma's own errors: this API has none of them.
 	delete(schemas, "ErrorModel")
 	delete(schemas, "ErrorDetail")
-	asJSON, err := to.OpenAPI().MarshalJSON()
-	if err != nil {
-		return fmt.Errorf("encode openapi.json: %w", err)
-	}
-	asYAML, err := to.OpenAPI().YAML()
-	if err != nil {
-		return fmt.Errorf("encode openapi.yaml: %w", err)
-	}
-	serve := func(path, contentType string, data []byte) {
+	serve := func(path, contentType string, encode func() ([]byte, error)) {
+		description := sync.OnceValues(encode)
 		mux.Handle("GET "+path, noted("openapi", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			data, err := description()
+			if err != nil {
+				panic(fmt.Errorf("encode %s: %w", path, err)) // logged, and answered as an internal error
+			}
 			w.Header().Set("Content-Type", contentType)
 			_, _ = w.Write(data) // the client has gone if it fails
 		})))
 	}
-	serve("/openapi.json", jsonContentType, asJSON)
-	serve("/openapi.yaml", "application/yaml", asYAML)
-	return nil
+	serve("/openapi.json", jsonContentType, to.OpenAPI().MarshalJSON)
+	serve("/openapi.yaml", "application/yaml", to.OpenAPI().YAML)
 }

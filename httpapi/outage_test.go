@@ -20,6 +20,7 @@ import (
 // are batches, and of events, which are single queries.
 type outage struct {
 	backups, events atomic.Bool
+	hangs           atomic.Bool // queries of events, until who asked gives up
 	failed          atomic.Int64
 }
 
@@ -40,6 +41,10 @@ func (o *outage) trace(ctx context.Context, away bool) context.Context {
 }
 
 func (o *outage) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	if o.hangs.Load() {
+		o.failed.Add(1)
+		<-ctx.Done()
+	}
 	return o.trace(ctx, o.events.Load())
 }
 func (o *outage) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
@@ -139,4 +144,17 @@ func TestEventsThroughAnOutage(t *testing.T) {
 	for i, m := range all[:201] {
 		require.Equal(t, int64(i+2), m.id)
 	}
+}
+
+// A query that takes longer than a heartbeat is due doesn't end the stream.
+func TestStreamOutlivesASlowQuery(t *testing.T) {
+	t.Parallel()
+	b, o, _ := setupOutage(t, false)
+	id := b.startOne(t)
+	o.hangs.Store(true)
+	s := b.follow(t, id, 0)
+	eventually(t, func() bool { return o.failed.Load() >= 2 })
+	o.hangs.Store(false)
+	require.Equal(t, []string{"1 UploadJobCreated"}, names(s.read(t, 1)))
+	require.NotZero(t, s.comments)
 }

@@ -146,7 +146,11 @@ func (p *pair) attempt(all map[string]op, w wire, token string, secret []string)
 	if err == nil {
 		var head bytes.Buffer
 		_ = res.Header.Write(&head)
-		if mark := leaks(head.String()+string(body), unsent(secret, req, w)); mark != "" {
+		said := head.String() + string(body)
+		if id := res.Header.Get("X-Request-Id"); id != "" {
+			said = strings.ReplaceAll(said, id, "") // 26 letters by chance: "panic" was among them
+		}
+		if mark := leaks(said, unsent(secret, req, w)); mark != "" {
 			err = fmt.Errorf("the answer has %q", mark)
 		}
 		if res.Header.Get("X-Injected") != "" {
