@@ -87,7 +87,7 @@ func TestRetentionIsBounded(t *testing.T) {
 		SELECT gen_random_uuid(), $1, 's' || g % 2, 'failed', at, at, 'x' FROM generate_series(1, 1100) g, (SELECT now() - interval '30 days' AS at) t`, userID)
 	at, removed, calls := backup.Pair{}, 0, 0
 	for next := &at; next != nil; calls++ {
-		done, err := b.ledger.ApplyRetention(b.patience(), *next, 100)
+		done, err := b.ledger.ApplyRetention(b.ctx, *next, 100)
 		require.NoError(t, err)
 		require.LessOrEqual(t, done.Removed, 500)
 		removed, next = removed+done.Removed, done.Next
