@@ -53,7 +53,7 @@ const (
 	networkPlain network = "plain"
 	networkTLS   network = "tls"
 	networkSlow  network = "delay"
-	networkFar   network = "distant" // with as many parts at a time as suit a distant store
+	networkFar   network = "distant" // with parts, and as many at a time, as suit a distant store
 )
 
 var networks = []network{networkPlain, networkTLS, networkSlow, networkFar}
@@ -75,10 +75,18 @@ func (c *runCmd) title(n network) string {
 	case networkSlow:
 		return "HTTP, +" + c.Delay.String()
 	case networkFar:
-		return fmt.Sprintf("HTTP, +%s, %d parts", c.Delay, c.Distant)
+		return fmt.Sprintf("HTTP, +%s, %d x %s", c.Delay, c.Distant, c.DistantPart)
 	default:
 		return "HTTP"
 	}
+}
+
+// part is how large the parts are.
+func (c *runCmd) part(n network) size {
+	if n == networkFar {
+		return c.DistantPart
+	}
+	return c.Part
 }
 
 // concurrency is how many parts are sent at once.

@@ -171,7 +171,7 @@ func (l *lab) run(ctx context.Context, it item, round int) error {
 func (l *lab) worker(ctx context.Context, it item, source, sink, name, profile string) (sample, error) {
 	args := []string{
 		"worker", "--kind", string(it.kind), "--source", source, "--sink", sink, "--dir", l.dir, "--name", name,
-		"--size", it.size.argument(), "--part", l.cmd.Part.argument(), "--concurrency", strconv.Itoa(l.cmd.concurrency(it.network)),
+		"--size", it.size.argument(), "--part", l.cmd.part(it.network).argument(), "--concurrency", strconv.Itoa(l.cmd.concurrency(it.network)),
 	}
 	if it.network == networkTLS {
 		args = append(args, "--cert", l.cert)

@@ -46,13 +46,14 @@ func TestRun(t *testing.T) {
 		`HTTP, \+1ms +\| 9 MiB \| unhashed upload`,
 		`TLS +\| 2 MiB \| \*\*engine\*\* \(blob.Stage, Commit\)`,
 		`HTTP, \+1ms +\| 9 MiB \| \*\*whole River task\*\*`,
-		`HTTP, \+1ms, 8 parts \| 9 MiB \| \*\*whole River task\*\*`,
+		`HTTP, \+1ms, 11 x 4 MiB \| 9 MiB \| \*\*whole River task\*\*`,
 	} {
 		require.Regexp(t, `(?m)^\| `+row+` +\| +\d+ \| +\d+ \| +\d+\.\d\d \| +\d+\.\d\d \| +\d+\.\d\d \| +[1-9]\d* \|$`, out)
 	}
 	require.Regexp(t, `(?m)^\| CPU of task / \(unhashed \+ SHA-256\), TLS, 9 MiB +\| `, out)
 	require.Regexp(t, `(?m)^\| memory of engine's process, HTTP, 2 MiB +\| +\d+ MiB \|  80 MiB \| +yes \|$`, out)
-	require.NotRegexp(t, `8 parts \| . MiB \| read only|memory of.*8 parts`, out)
+	require.Regexp(t, `(?m)^\| memory of task's process, HTTP, \+1ms, 11 x 4 MiB, 9 MiB +\| +\d+ MiB \|  80 MiB \| +yes \|$`, out)
+	require.NotRegexp(t, `11 x 4 MiB \| . MiB \| read only`, out)
 	require.FileExists(t, filepath.Join(profiles, "engine-plain-9437184-0.pprof"))
 
 	var left int
@@ -72,6 +73,7 @@ func TestCommandLine(t *testing.T) {
 		"--runs 0":                       "--runs must be at least 1",
 		"--concurrency 0":                "--concurrency must be at least 1",
 		"--distant 0":                    "--distant must be at least 1",
+		"--distant-part 1KiB":            "--distant-part must be at least 64KiB",
 		"--part 1KiB":                    "--part must be at least 64KiB",
 		"--only rclone --rclone /no/way": "no such file",
 	} {
@@ -135,7 +137,7 @@ func TestTargets(t *testing.T) {
 func TestGateWithoutMeasurements(t *testing.T) {
 	t.Parallel()
 	for _, only := range [][]kind{{kindEngine}, {kindSHA256, kindUnhashed, kindEngine}, {kindEngine, kindTask, kindRclone}} {
-		c := &runCmd{Gate: true, Only: only, Runs: 1, Part: 8 * mib, Concurrency: 4, Distant: 1}
+		c := &runCmd{Gate: true, Only: only, Runs: 1, Part: 8 * mib, Concurrency: 4, Distant: 1, DistantPart: mib}
 		require.ErrorContains(t, c.complete(), "--only must have sha256, unhashed, engine", only)
 	}
 	c := &runCmd{Gate: true, Only: []kind{kindSHA256, kindUnhashed, kindEngine, kindTask}, Size: []size{gib}, Network: []network{networkPlain}, Part: 8 * mib, Concurrency: 4}

@@ -17,11 +17,12 @@ type runCmd struct {
 	Size        []size        `default:"1GiB" help:"Length of the export, or several: 1GiB,20GiB."`
 	Runs        int           `default:"5" help:"How often each is run. The runs of all are interleaved."`
 	Only        []kind        `placeholder:"KIND" help:"What to run, of discard, file, sha256, unhashed, engine, task and rclone. Defaults to all; to sha256, unhashed, engine and task with --gate."`
-	Network     []network     `placeholder:"NETWORK" help:"How the processes are connected: plain, tls, delay, which adds --delay to each request, or distant, which is delay with --distant. Defaults to all; to plain with --gate."`
+	Network     []network     `placeholder:"NETWORK" help:"How the processes are connected: plain, tls, delay, which adds --delay to each request, or distant, which is delay with --distant and --distant-part. Defaults to all; to plain with --gate."`
 	Delay       time.Duration `default:"50ms" help:"What the networks delay and distant add to each request."`
 	Part        size          `default:"8MiB" help:"Size of a part."`
 	Concurrency int           `default:"4" help:"How many parts are sent at once."`
-	Distant     int           `default:"8" help:"How many are with the network distant."`
+	Distant     int           `default:"11" help:"How many are with the network distant."`
+	DistantPart size          `default:"4MiB" help:"And how large."`
 	Gate        bool          `help:"End with status 1 when a target for CPU or memory is missed. Runs are added, up to three times as many, before one is taken for missed."`
 	Checksum    bool          `help:"Let the store compare each block with its checksum. It takes its share of the processors."`
 	Rclone      string        `placeholder:"PATH" help:"rclone to compare with. Defaults to the one on the PATH, if any."`
@@ -72,6 +73,8 @@ func (c *runCmd) complete() error {
 		return errors.New("--distant must be at least 1")
 	case c.Part < 64<<10:
 		return errors.New("--part must be at least 64KiB")
+	case c.DistantPart < 64<<10:
+		return errors.New("--distant-part must be at least 64KiB")
 	}
 	given := len(c.Only) > 0
 	switch {

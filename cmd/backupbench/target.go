@@ -73,12 +73,12 @@ func (c *runCmd) ratios(r *results, size size, network network) []target {
 	return all
 }
 
-// memory is about parts of 8 MiB, four at a time.
+// memory is about parts of 8 MiB, four at a time, and about what suits a distant store.
 func (c *runCmd) memory(r *results) []target {
 	var all []target
 	for _, k := range []kind{kindEngine, kindTask} {
 		for _, network := range c.Network {
-			if c.Part != 8*mib || c.concurrency(network) != 4 {
+			if network != networkFar && (c.Part != 8*mib || c.Concurrency != 4) {
 				continue
 			}
 			where := ", " + c.title(network)
