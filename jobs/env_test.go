@@ -57,6 +57,7 @@ type setupOptions struct {
 	store  func(t *testing.T) blob.Store
 	apis   []export.Options
 	config func(*backup.Config)
+	alone  bool // in a database of its own, where nobody's open transaction keeps dead rows
 }
 
 func setup(t *testing.T, o setupOptions) *bundle {
@@ -64,7 +65,14 @@ func setup(t *testing.T, o setupOptions) *bundle {
 	t.Parallel()
 	b := &bundle{T: t, ctx: t.Context(), apis: make(map[string]*api)}
 	b.logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	b.pool, b.schema = envtest.Schema(t)
+	if b.pool, b.schema = envtest.Schema(t); o.alone {
+		own, err := pgxpool.ParseConfig(envtest.EmptyDatabase(t))
+		require.NoError(t, err)
+		own.MaxConns = b.pool.Config().MaxConns
+		b.pool, err = pgxpool.NewWithConfig(b.ctx, own)
+		require.NoError(t, err)
+		t.Cleanup(b.pool.Close)
+	}
 	_, err := migrations.Up(b.ctx, b.pool, &migrations.Config{Schema: b.schema, Logger: b.logger})
 	require.NoError(t, err)
 	if o.store == nil {

@@ -36,7 +36,7 @@ func TestYearIsBounded(t *testing.T) {
 		y.pairs = 1000
 	}
 	y.now = time.Now().Truncate(day).Add(-time.Hour - yearDays*day) // it ends today: River's cleaner has the real clock
-	y.bundle = setup(t, setupOptions{config: func(c *backup.Config) {
+	y.bundle = setup(t, setupOptions{alone: true, config: func(c *backup.Config) {
 		c.Providers = []backup.ProviderConfig{{Name: "site", Provider: tiny{}}, {Name: "db", Provider: tiny{}}}
 		c.Retention = &retention.Policy{KeepDaily: 60, KeepMonthly: 12}
 		c.Keep.Receipts = 180 * day

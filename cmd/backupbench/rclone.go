@@ -41,7 +41,7 @@ const rcloneVersion = "rclone v1.76.0"
 // rcloneLine says which rclone was run.
 func rcloneLine(version string) string {
 	s := version + ", with its defaults"
-	if version != rcloneVersion {
+	if version != rcloneVersion && version != rcloneVersion+"-DEV" {
 		s += "; the documented numbers are of " + rcloneVersion
 	}
 	return s + ".\n"

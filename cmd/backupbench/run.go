@@ -21,7 +21,7 @@ type runCmd struct {
 	Delay       time.Duration `default:"50ms" help:"What the networks delay and distant add to each request."`
 	Part        size          `default:"8MiB" help:"Size of a part."`
 	Concurrency int           `default:"4" help:"How many parts are sent at once."`
-	Distant     int           `default:"11" help:"How many are with the network distant."`
+	Distant     int           `default:"12" help:"How many are with the network distant."`
 	DistantPart size          `default:"4MiB" help:"And how large."`
 	Gate        bool          `help:"End with status 1 when a target for CPU or memory is missed. Runs are added, up to three times as many, before one is taken for missed."`
 	Checksum    bool          `help:"Let the store compare each block with its checksum. It takes its share of the processors."`
