@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -27,6 +28,7 @@ const (
 
 // serveHere serves the API on the listener that was handed over, until SIGTERM.
 func serveHere() error {
+	debug.SetGCPercent(50) // as backupd serve does
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
 	pool, err := pgxpool.New(ctx, os.Getenv(serverDatabase))
