@@ -217,7 +217,7 @@ func TestEventsDropSlowClients(t *testing.T) {
 	fast := b.follow(t, id, 0)
 	fast.read(t, 1)
 	dropped := func() bool { return strings.Contains(b.log.String(), "msg=request requestId=slow") }
-	for range 40 {
+	for range 12 {
 		b.insertEvents(t, id, 10, 20_000)
 		fast.read(t, 10)
 	}
