@@ -193,24 +193,29 @@ func (w *Workers) interrupted(
 }
 
 const (
-	releaseTries = 5
-	releasePause = 300 * time.Millisecond
+	insistTries = 5
+	insistPause = 300 * time.Millisecond
 )
 
-// release gives a lease back, so that nobody has to wait for its end. A connection
-// that has died is found out by the first try, and the next one has another.
+// insist writes to the database how an attempt ended. A connection that has died is
+// found out by the first try, and the next one has another.
+func insist(ctx context.Context, write func(context.Context) error) error {
+	err := write(ctx)
+	for try := 1; try < insistTries && backup.IsUnavailable(err); try++ {
+		select {
+		case <-time.After(insistPause):
+		case <-ctx.Done():
+		}
+		err = write(ctx)
+	}
+	return err
+}
+
+// release gives a lease back, so that nobody has to wait for its end.
 func (w *Workers) release(ctx context.Context, backupID string, release func(context.Context) error) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	err := release(ctx)
-	for try := 1; try < releaseTries && backup.IsUnavailable(err); try++ {
-		select {
-		case <-time.After(releasePause):
-		case <-ctx.Done():
-		}
-		err = release(ctx)
-	}
-	if err != nil && !errors.Is(err, backup.ErrLeaseLost) {
+	if err := insist(ctx, release); err != nil && !errors.Is(err, backup.ErrLeaseLost) {
 		w.cfg.Logger.WarnContext(ctx, "release lease", "backup", backupID, "error", err)
 	}
 }

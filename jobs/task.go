@@ -81,29 +81,49 @@ func (t *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 		a.outcome = OutcomeLeaseLost
 	}
 	t.w.withdraw(ctx, leased, err, work.BackupID, work.Task.ObjectKey)
-	if ok, err := t.w.interrupted(ctx, leased, err, work.BackupID, job.ID, func(ctx context.Context) error {
-		return t.w.ledger.ReleaseTask(ctx, held.last())
-	}); ok {
+	release := func(ctx context.Context) error { return t.w.ledger.ReleaseTask(ctx, held.last()) }
+	if worthless(err) && !errors.Is(err, context.Canceled) { // else the stop may have brought it about
+		cause := backup.Classify(err)
+		release = func(ctx context.Context) error {
+			_, lost := t.w.ledger.LoseTask(ctx, held.last(), cause, t.policy())
+			return lost
+		}
+	}
+	if ok, err := t.w.interrupted(ctx, leased, err, work.BackupID, job.ID, release); ok {
 		return err
 	}
 	if databaseAway(err) {
-		t.w.release(ctx, work.BackupID, func(ctx context.Context) error { return t.w.ledger.ReleaseTask(ctx, held.last()) })
+		t.w.release(ctx, work.BackupID, release)
 		return fmt.Errorf("handed over: %w", err)
 	}
 	return t.fail(leased, a, err, job.Args.retryAt)
+}
+
+// worthless reports whether an attempt ended because what is stored isn't to be gone
+// on from. That has to be written down, whatever else happens just then: nobody who
+// goes on would find it out again.
+func worthless(err error) bool {
+	return errors.Is(err, errContentLost) || errors.Is(err, errNotProven) || errors.Is(err, backup.ErrRefuted)
+}
+
+func (t *taskWorker) policy() backup.RetryPolicy {
+	return backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}
 }
 
 // fail records an attempt that failed.
 func (t *taskWorker) fail(ctx context.Context, a *attempt, err error, retry retryAt) error {
 	cause := backup.Classify(err)
 	record := t.w.ledger.FailTask
-	if errors.Is(err, errContentLost) || errors.Is(err, errNotProven) || errors.Is(err, backup.ErrRefuted) {
-		record = t.w.ledger.LoseTask // whatever is stored isn't to be gone on from
+	if worthless(err) {
+		record = t.w.ledger.LoseTask
 	}
-	policy := backup.RetryPolicy{MaxAttempts: t.provider.MaxAttempts, RetryFor: t.provider.RetryFor}
 	bctx, cancel := detached(ctx) // a process that stops now still says how it ended
 	defer cancel()
-	out, rerr := record(bctx, a.held.last(), cause, policy)
+	var out backup.Outcome
+	rerr := insist(bctx, func(ctx context.Context) (err error) {
+		out, err = record(ctx, a.held.last(), cause, t.policy())
+		return err
+	})
 	if errors.Is(rerr, backup.ErrLeaseLost) {
 		a.outcome = OutcomeLeaseLost
 		t.w.stats.leaseLost()
