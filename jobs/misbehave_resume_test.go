@@ -126,7 +126,24 @@ func startOverRows() []misbehavior {
 	early.attempts, early.proof = 3, backup.ProofDigest
 	other := row("206-digest-changed", misbehavingCut, unread(part(misbehavingCut, total, append(tag, "Repr-Digest", sha256Field(nil))...)), whole(tag...))
 	other.answers[0], other.attempts = cut(append(tag, "Repr-Digest", sha256Field(original()))...), 3
+	// An answer to a request for a part that has the first bytes again, in chunks: more
+	// of them than the part it says it is, or just as many as the export still lacks.
+	surplus := func(name string, body []byte, span string) misbehavior {
+		again := func(w *sender, r *http.Request) {
+			if r.Header.Get("Range") != "" {
+				respond(http.StatusRequestedRangeNotSatisfiable, nil, "Content-Range", "bytes */300000")(w, r)
+				return
+			}
+			whole(tag...)(w, r)
+		}
+		r := row(name, 0, respond(http.StatusPartialContent, body, append(tag, "Content-Range", span)...), again)
+		r.unasked, r.attempts = true, 3
+		return r
+	}
 	return []misbehavior{
+		surplus("206-whole", original(), "bytes 200000-299999/300000"),
+		surplus("206-more", original()[:100_000], "bytes 200000-249999/300000"),
+		surplus("206-more-total-unknown", original()[:100_000], "bytes 200000-249999/*"),
 		row("200-same", misbehavingCut, whole(tag...)),
 		changed, weak, none, end, grown, refuted, shrunk, damaged, early, other,
 		row("206-wrong-range", misbehavingCut, unread(part(100_000, total, tag...)), whole(tag...)),

@@ -14,9 +14,9 @@ import (
 type body struct {
 	resp   *http.Response
 	digest *digester
-	left   int64 // bytes to come until the export's end, or -1 if nobody said
+	left   int64 // bytes of the whole body, or -1 if nobody said
 	framed bool  // the response's own framing has an end mark
-	open   bool  // a part that need not be the last one: nobody said
+	open   bool  // a part that isn't the export's last, or need not be: nobody said
 	read   int64
 	err    error // what ended the body; it stays
 }
@@ -40,8 +40,9 @@ func (b *body) Read(p []byte) (int, error) {
 	b.read += int64(n)
 	switch {
 	case b.left >= 0 && b.read > b.left:
+		// Who sends more than the part that was asked for may have sent another one.
 		n -= int(b.read - b.left)
-		b.err = b.fail(fmt.Errorf("%d bytes were announced, and more came", b.left))
+		b.err = b.fail(fmt.Errorf("%w: %d bytes were announced, and more came", backup.ErrRefuted, b.left))
 	case err == io.EOF && (b.open || b.read < b.left):
 		b.err = b.fail(b.early())
 	case err == io.EOF:
@@ -60,8 +61,8 @@ func (b *body) early() error {
 			return fmt.Errorf("%w: %w", backup.ErrRefuted, err)
 		}
 	}
-	if b.open {
-		return fmt.Errorf("a part ended, and nobody said whether the export did: %w", io.ErrUnexpectedEOF)
+	if b.open && b.read == b.left {
+		return fmt.Errorf("a part ended, and the export goes on or nobody said: %w", io.ErrUnexpectedEOF)
 	}
 	return io.ErrUnexpectedEOF
 }

@@ -44,8 +44,9 @@
 // do so) ends with io.ErrUnexpectedEOF, so that the next attempt goes on behind
 // it. So does one that doesn't give the whole length: the next attempt asks for
 // what follows its end, and a 416 with the length there proves it.
-// Where the digest of such a part doesn't match, the error is backup.ErrRefuted, and
-// the next attempt asks for the whole. A sha-256 of the whole export in the header of
+// Where the digest of such a part doesn't match, or more bytes come than a part has by
+// its Content-Range, the error is backup.ErrRefuted, and the next attempt asks for the
+// whole. A sha-256 of the whole export in the header of
 // the first answer is compared at the end of an attempt that goes on, too.
 //
 // A 206 or 416 need not repeat the Content-Type: Export.ContentType is then the

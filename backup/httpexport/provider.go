@@ -97,7 +97,7 @@ func (p *Provider) export(c *call) (*backup.Export, error) {
 func (p *Provider) open(c *call, resp *http.Response) (*backup.Export, error) {
 	switch {
 	case resp.StatusCode == http.StatusOK:
-		return p.openBody(c, resp, 0, resp.ContentLength)
+		return p.openBody(c, resp, 0, resp.ContentLength, resp.ContentLength)
 	case resp.StatusCode == http.StatusNoContent:
 		return emptyExport(resp, 0, "", p.declaredType()), nil
 	case c.part && resp.StatusCode == http.StatusPartialContent:
@@ -108,9 +108,9 @@ func (p *Provider) open(c *call, resp *http.Response) (*backup.Export, error) {
 	return nil, p.statusError(resp)
 }
 
-// openBody makes an export of a response whose body starts at offset of an
-// export of size bytes.
-func (p *Provider) openBody(c *call, resp *http.Response, offset, size int64) (*backup.Export, error) {
+// openBody makes an export of a response whose body has the bytes from offset up to
+// end of an export of size bytes; -1 is for what nobody said.
+func (p *Provider) openBody(c *call, resp *http.Response, offset, end, size int64) (*backup.Export, error) {
 	contentType, err := p.checkMedia(resp)
 	if err != nil {
 		return nil, err
@@ -120,11 +120,9 @@ func (p *Provider) openBody(c *call, resp *http.Response, offset, size int64) (*
 	if err != nil {
 		return nil, backup.Permanent(fmt.Errorf("%s: %w", describe(resp.Request), err), "The source sends digests that can't be right.")
 	}
-	b := &body{resp: resp, digest: digest, left: -1, framed: isFramed(resp)}
-	if size >= 0 {
-		b.left = size - offset
-	} else {
-		b.open = !whole
+	b := &body{resp: resp, digest: digest, left: -1, framed: isFramed(resp), open: end != size}
+	if end >= 0 {
+		b.left = end - offset
 	}
 	validator := validatorOf(resp.Header)
 	if !whole {

@@ -22,7 +22,7 @@ func (p *Provider) openPart(c *call, resp *http.Response) (*backup.Export, error
 	if resp.ContentLength >= 0 && resp.ContentLength != r.last-r.first+1 {
 		return nil, errNoPart
 	}
-	return p.openBody(c, resp, r.first, r.total)
+	return p.openBody(c, resp, r.first, r.last+1, r.total)
 }
 
 // openEnd makes an empty export of a 416 that says that the stored bytes are the
