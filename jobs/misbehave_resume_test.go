@@ -140,10 +140,15 @@ func startOverRows() []misbehavior {
 		r.unasked, r.attempts = true, 3
 		return r
 	}
+	// It has the part that was asked for, and says so, but not in its status.
+	tail := row("200-of-a-part", 0, respond(http.StatusOK, original()[misbehavingCut:],
+		append(tag, "Content-Range", "bytes 200000-299999/300000", "Content-Length", "100000")...), whole(tag...))
+	tail.unasked = true
 	return []misbehavior{
 		surplus("206-whole", original(), "bytes 200000-299999/300000"),
 		surplus("206-more", original()[:100_000], "bytes 200000-249999/300000"),
 		surplus("206-more-total-unknown", original()[:100_000], "bytes 200000-249999/*"),
+		tail,
 		row("200-same", misbehavingCut, whole(tag...)),
 		changed, weak, none, end, grown, refuted, shrunk, damaged, early, other,
 		row("206-wrong-range", misbehavingCut, unread(part(100_000, total, tag...)), whole(tag...)),

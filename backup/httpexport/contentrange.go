@@ -2,6 +2,8 @@ package httpexport
 
 import (
 	"errors"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -37,6 +39,15 @@ func parseContentRange(s string) (contentRange, error) {
 		return contentRange{}, errContentRange
 	}
 	return contentRange{first: first, last: last, total: total}, nil
+}
+
+// saysPart reports whether a response says of its body that it isn't the whole, as
+// sources do that forget the status 206.
+func saysPart(resp *http.Response) bool {
+	return slices.ContainsFunc(resp.Header.Values("Content-Range"), func(field string) bool {
+		r, err := parseContentRange(field)
+		return err == nil && r.first >= 0 && (r.first > 0 || r.last+1 != r.total)
+	})
 }
 
 // parseLength is ParseInt without signs.

@@ -34,10 +34,10 @@
 //
 //   - 206 goes on if it starts at N, with the same validator.
 //   - 200 means that the export has changed, or that the source knows no ranges:
-//     it starts over.
+//     it starts over. One with the Content-Range of a part is no such answer.
 //   - 416 that gives N as the whole length means that nothing was missing but the
 //     end: an empty body follows.
-//   - A 206 or 416 that fits in none of these ways is never joined to what is
+//   - A 200, 206 or 416 that fits in none of these ways is never joined to what is
 //     stored. The export is asked for once more, without a range, and starts over.
 //
 // A 206 that stops before the end of the export (RFC 9110 §15.3.7 lets a source
@@ -46,8 +46,8 @@
 // what follows its end, and a 416 with the length there proves it.
 // Where the digest of such a part doesn't match, or more bytes come than a part has by
 // its Content-Range, the error is backup.ErrRefuted, and the next attempt asks for the
-// whole. A sha-256 of the whole export in the header of
-// the first answer is compared at the end of an attempt that goes on, too.
+// whole. A sha-256 of the whole export in the header of the first answer is compared at
+// the end of an attempt that goes on, too.
 //
 // A 206 or 416 need not repeat the Content-Type: Export.ContentType is then the
 // declared one, if exactly one is declared, or else empty, and the one of the

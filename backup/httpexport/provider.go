@@ -96,6 +96,12 @@ func (p *Provider) export(c *call) (*backup.Export, error) {
 // open makes an export of a response.
 func (p *Provider) open(c *call, resp *http.Response) (*backup.Export, error) {
 	switch {
+	case resp.StatusCode == http.StatusOK && !c.page && saysPart(resp):
+		if c.part {
+			return nil, errNoPart
+		}
+		err := fmt.Errorf("%s: 200 with the Content-Range of a part", describe(resp.Request))
+		return nil, backup.Permanent(err, statusHints[http.StatusPartialContent])
 	case resp.StatusCode == http.StatusOK:
 		return p.openBody(c, resp, 0, resp.ContentLength, resp.ContentLength)
 	case resp.StatusCode == http.StatusNoContent:

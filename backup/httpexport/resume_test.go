@@ -117,6 +117,8 @@ func TestResumeNeverJoinsAnotherPart(t *testing.T) {
 		"an impossible end":  {206, []string{"ETag", `"v1"`, "Content-Range", fmt.Sprintf("bytes 1000-%d/%d", n, n)}, content[1000:]},
 		"many parts": {206, []string{"ETag", `"v1"`, "Content-Type", "multipart/byteranges; boundary=x",
 			"Content-Range", fmt.Sprintf("bytes 1000-%d/%d", n-1, n)}, content[1000:]},
+		"the part, as a 200":               {200, []string{"ETag", `"v1"`, "Content-Range", fmt.Sprintf("bytes 1000-%d/%d", n-1, n)}, content[1000:]},
+		"a part, as a 200":                 {200, []string{"ETag", `"v1"`, "Content-Range", "bytes 0-999/*"}, content[:1000]},
 		"nothing there, of another length": {416, []string{"Content-Range", "bytes */999"}, "error"},
 		"nothing there, without a length":  {416, nil, "error"},
 		"nothing there, another ETag":      {416, []string{"ETag", `"v2"`, "Content-Range", "bytes */1000"}, "error"},
@@ -209,6 +211,22 @@ func TestPartThatNobodyAskedFor(t *testing.T) {
 	err := fails(t, p, request())
 	require.Equal(t, backup.ClassPermanent, err.Class)
 	require.Contains(t, err.Hint, "a part although the whole was asked for")
+
+	for field, part := range map[string]bool{
+		"bytes 0-4/10": true, "bytes 5-9/10": true, "bytes 0-4/*": true,
+		"bytes 0-4/5": false, "bytes */5": false, "items 5-9/10": false, "0-4/10": false,
+	} {
+		p := raw(t, "HTTP/1.1 200 OK\r\nContent-Range: "+field+"\r\nContent-Length: 5\r\n\r\nhello", nil)
+		if !part {
+			e, err := p.Export(t.Context(), request())
+			require.NoError(t, err, field)
+			require.NoError(t, e.Body.Close())
+			continue
+		}
+		err := fails(t, p, request())
+		require.Equal(t, backup.ClassPermanent, err.Class, field)
+		require.ErrorContains(t, err, "200 with the Content-Range of a part")
+	}
 }
 
 // TestResumeWithADate: a 206 need not repeat Last-Modified, but must not have
