@@ -39,7 +39,7 @@ func oneLine(s string) string {
 		return r == '\n' || r == '\r' || (unicode.IsControl(r) && r != '\t')
 	}), " ")
 	if len(s) > maxMessage {
-		s = strings.ToValidUTF8(s[:maxMessage], "") + "…"
+		s = strings.ToValidUTF8(s[:maxMessage-len("…")], "") + "…"
 	}
 	return s
 }

@@ -25,9 +25,10 @@ const (
 // arguments: if the object is there and carries this upload's id, an answer was
 // lost and Commit goes on to compare. Its errors are ErrConflict when an object
 // of somebody else is at key, or one that the same upload has committed with
-// other parts, which takes a journal that was restored from an older copy; ErrPartMissing when neither the object nor the
-// parts are there, so that the upload must start over; a MismatchError when the
-// object isn't what was staged; and a StoreError that may pass.
+// other parts, which takes a journal that was restored from an older copy;
+// ErrPartMissing when neither the object nor the parts are there, so that the
+// upload must start over; a MismatchError when the object isn't what was staged;
+// and a StoreError that may pass.
 func Commit(ctx context.Context, store Store, key string, uploadID [16]byte, content *Content, contentType string) error {
 	want := Info{ContentType: contentType, Metadata: content.metadata(uploadID)}
 	err := store.Commit(ctx, key, content.Parts, want)

@@ -78,7 +78,7 @@ func (e *LimitError) Error() string {
 // store, or whoever wrote to it, has broken its promise, and a person must look.
 type MismatchError struct {
 	Key  string
-	What string // "size", "sha256", "parts"
+	What string // "length", "sha256", "part 12"
 	Want string
 	Got  string
 }

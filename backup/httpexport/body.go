@@ -69,7 +69,11 @@ func (b *body) early() error {
 
 func (b *body) fail(err error) error {
 	err = fmt.Errorf("%s: after %d bytes of the body: %w", describe(b.resp.Request), b.read, err)
-	return backup.Retryable(err, "The source broke the export off: look at its logs, and at gateways between.")
+	hint := "The source broke the export off: look at its logs, and at gateways between."
+	if errors.Is(err, backup.ErrRefuted) {
+		hint = "The source sent another part than it said: mend how it answers Range, or set NoResume."
+	}
+	return backup.Retryable(err, hint)
 }
 
 // Close closes the response.

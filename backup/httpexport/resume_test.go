@@ -201,6 +201,7 @@ func TestPartThatIsTooLong(t *testing.T) {
 		got, err := read(t, e)
 		require.ErrorContains(t, err, "1000 bytes were announced, and more came")
 		require.ErrorIs(t, err, backup.ErrRefuted)
+		require.Contains(t, backup.Classify(err).Hint, "NoResume")
 		require.Equal(t, content[1000:2000], got)
 	}
 }
