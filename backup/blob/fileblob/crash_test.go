@@ -280,6 +280,19 @@ func TestStatSyncsWhatItShows(t *testing.T) {
 	require.Empty(t, synced, "an old one is safe")
 }
 
+// An object that is deleted, and its directories with it, while its name is synced is
+// an object that isn't there.
+func TestStatWhileDeleting(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other := open(t, dir)
+	put(t, other, "a/b/c", "data")
+	s := open(t, dir)
+	fileblob.SetSync(s, func(*os.File) error { return other.Delete(t.Context(), "a/b/c") })
+	_, err := s.Stat(t.Context(), "a/b/c")
+	require.ErrorIs(t, err, blob.ErrNotFound)
+}
+
 // A directory that New makes is there after a power failure, with all that is in it.
 func TestMakeDirSyncs(t *testing.T) {
 	t.Parallel()

@@ -123,7 +123,11 @@ func (s *Store) Stat(ctx context.Context, key string) (*blob.Object, error) {
 		return nil, fmt.Errorf("stat %q: %w", key, err)
 	}
 	if s.now().Sub(obj.LastModified) < unsynced {
-		if err := s.syncDirs(path.Dir(key)); err != nil {
+		err := s.syncDirs(path.Dir(key))
+		if missing(err) { // it was deleted meanwhile, and its directories with it
+			err = blob.ErrNotFound
+		}
+		if err != nil {
 			return nil, fmt.Errorf("stat %q: sync: %w", key, err)
 		}
 	}
