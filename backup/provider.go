@@ -148,7 +148,7 @@ type ProviderConfig struct {
 	// backups and works none.
 	Provider Provider
 
-	// AllowEmpty accepts an export of 0 bytes as a complete one.
+	// AllowEmpty accepts an export of 0 bytes as a complete one, unless MinSize is set.
 	AllowEmpty bool
 
 	// AllowUnproven accepts a stream whose end nothing proved (see End); the

@@ -40,12 +40,12 @@ func prove(p *backup.ProviderConfig, ex *backup.Export, content *blob.Content) (
 	if proof == backup.ProofNone && !p.AllowUnproven {
 		return "", backup.Permanent(errors.New("nothing proves the end of the export: no length, no digest, no framing"), "make the source announce a length or use chunked coding, or declare the provider as allowed to be unproven")
 	}
-	if content.Size > 0 && content.Size < p.MinSize {
-		return "", backup.Permanent(&backup.SizeError{What: "export", Limit: p.MinSize, Announced: ex.Size, Received: content.Size, TooSmall: true},
-			"look at the source: it exports much less than it should; or lower the provider's minimum size")
-	}
 	if content.Size == 0 && !p.AllowEmpty {
 		return "", backup.Permanent(errors.New("the export is empty"), "declare the provider as allowed to be empty if that is right")
+	}
+	if content.Size < p.MinSize {
+		return "", backup.Permanent(&backup.SizeError{What: "export", Limit: p.MinSize, Announced: ex.Size, Received: content.Size, TooSmall: true},
+			"look at the source: it exports much less than it should; or lower the provider's minimum size")
 	}
 	return proof, nil
 }

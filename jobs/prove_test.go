@@ -117,6 +117,9 @@ func TestProve(t *testing.T) {
 		"end fails":                      {announce: 5, endErr: errEnd, message: errEnd.Error()},
 		"empty":                          {announce: 0, empty: true, message: "the export is empty", class: backup.ClassPermanent},
 		"empty, and allowed":             {announce: 0, empty: true, provider: backup.ProviderConfig{AllowEmpty: true}, proof: backup.ProofLength},
+		"empty, allowed, with a minimum": {announce: 0, empty: true, provider: backup.ProviderConfig{AllowEmpty: true, MinSize: 1}, message: "the minimum is 1 bytes", class: backup.ClassPermanent},
+		"as small as may be":             {announce: 5, provider: backup.ProviderConfig{MinSize: 5}, proof: backup.ProofLength},
+		"empty, with a minimum":          {announce: 0, empty: true, provider: backup.ProviderConfig{MinSize: 1000}, message: "the export is empty", class: backup.ClassPermanent},
 		"empty, allowed, unproven":       {announce: -1, empty: true, provider: backup.ProviderConfig{AllowEmpty: true}, message: "nothing proves the end", class: backup.ClassPermanent},
 	} {
 		t.Run(name, func(t *testing.T) {
