@@ -16,8 +16,8 @@ import (
 // Options are the optional settings of a Store.
 type Options struct {
 	// StageTimeout is how long staging a part may take, with all retries, besides
-	// the time its bytes take at 128 KiB/s; and how long committing may take.
-	// Defaults to 5 minutes.
+	// the time its bytes take at 128 KiB/s; and how long committing may take, or
+	// listing parts. Defaults to 5 minutes.
 	StageTimeout time.Duration
 
 	// OpTimeout is how long any other call may take, with all retries, and how
