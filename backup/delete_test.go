@@ -252,3 +252,26 @@ func TestRetryDeletions(t *testing.T) {
 	require.Equal(t, 1, b.count("SELECT count(*) FROM {river_job} WHERE kind = 'backup_delete' AND state = 'available'"))
 	require.Zero(t, retried())
 }
+
+// Deletions that fail each time don't keep the others from being asked for again.
+func TestRetryDeletionsTakeTurns(t *testing.T) {
+	b := setup(t)
+	ids := []string{b.ended(), b.ended(), b.ended()}
+	giveUp := func(id string) {
+		out, err := b.ledger.FailStep(b.ctx, b.claimDelete(id), backup.Classify(backup.Permanent(errTest, "")), backup.RetryPolicy{MaxAttempts: 1})
+		require.NoError(t, err)
+		require.True(t, out.Final)
+	}
+	for _, id := range ids {
+		_, err := b.client.Delete(b.ctx, id)
+		require.NoError(t, err)
+		giveUp(id)
+	}
+	for _, want := range append(ids, ids[0]) {
+		n, err := b.ledger.RetryDeletions(b.ctx, 1)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.Equal(t, 1, b.count(`SELECT count(*) FROM {backup} WHERE id = $1 AND requested_at IS NOT NULL`, want))
+		giveUp(want)
+	}
+}

@@ -126,9 +126,10 @@ func (ch *change) endRequest() {
 
 // RetryDeletions asks again for up to limit deletions that the workers have given up, and
 // returns how many: nobody else may, and what is left of the backups would stay in the
-// store for ever.
+// store for ever. Those whose last River jobs are the oldest come first, so that the ones
+// that fail each time keep none of the others from their turn.
 func (l *Ledger) RetryDeletions(ctx context.Context, limit int) (n int, err error) {
-	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(`SELECT id::text FROM {{schema}}.backup WHERE state = 'deleting' AND requested_at IS NULL ORDER BY id LIMIT @limit`), named{"limit": limit})
+	rows, err := l.c.cfg.Pool.Query(ctx, l.c.sql(`SELECT id::text FROM {{schema}}.backup WHERE state = 'deleting' AND requested_at IS NULL ORDER BY river_job_id LIMIT @limit`), named{"limit": limit})
 	if err != nil {
 		return 0, fmt.Errorf("read deletions: %w", err)
 	}
