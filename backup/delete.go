@@ -59,6 +59,9 @@ func (ch *change) delete(ctx context.Context) error {
 			return err
 		}
 	}
+	if b.State != StateDeleting {
+		b.NextAttemptAt = nil // that of a verification
+	}
 	b.State, b.failures, ch.failure, ch.canceling = StateDeleting, 0, nil, false
 	ch.request()
 	ch.lookAgain()

@@ -194,6 +194,21 @@ func TestDeleteFails(t *testing.T) {
 	require.Zero(t, b.count("SELECT count(*) FROM {backup}"))
 }
 
+// A verification that waits for its next attempt doesn't make the deletion wait.
+func TestDeleteWhileVerifyingWaits(t *testing.T) {
+	b := setup(t)
+	id := b.ended()
+	_, err := b.client.Verify(b.ctx, id, backup.VerifyParams{})
+	require.NoError(t, err)
+	w, err := b.ledger.ClaimVerify(b.ctx, id, claim(b.job(id, "")))
+	require.NoError(t, err)
+	_, err = b.ledger.FailStep(b.ctx, w, backup.Classify(backup.RetryAfter(errTest, time.Hour, "")), backup.RetryPolicy{MaxAttempts: 2})
+	require.NoError(t, err)
+	_, err = b.client.Delete(b.ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM {river_job} WHERE id = $1 AND state = 'available' AND scheduled_at <= now()`, b.job(id, "")))
+}
+
 // Whatever is done to its River job, a deletion goes on.
 func TestDeleteReconciled(t *testing.T) {
 	t.Parallel()
