@@ -103,6 +103,6 @@ const statsQuery = `
 	UNION ALL
 	SELECT 'job', state::text, queue, count(*), 0 FROM {{schema}}.river_job
 		WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-			AND (queue IN ('` + QueueControl + `', 'default') OR starts_with(queue, '` + QueueTaskPrefix + `'))
+			AND (queue IN ('` + QueueControl + `', '` + QueueVerify + `', 'default') OR starts_with(queue, '` + QueueTaskPrefix + `'))
 		GROUP BY state, queue
 	ORDER BY 3, 2`

@@ -27,7 +27,7 @@ func TestStats(t *testing.T) {
 		require.NoError(t, err)
 	}
 	_, err = b.pool.Exec(b.ctx, replaceTables(`INSERT INTO {river_job} (kind, args, queue, max_attempts, state) VALUES
-		('backup_task_db', jsonb_build_object(), 'backup_task_db', 1, 'retryable'), ('other', jsonb_build_object(), 'somebody_elses', 1, 'available')`, b.schema))
+		('backup_task_db', jsonb_build_object(), 'backup_task_db', 1, 'retryable'), ('backup_verify', jsonb_build_object(), 'backup_verify', 1, 'running'), ('other', jsonb_build_object(), 'somebody_elses', 1, 'available')`, b.schema))
 	require.NoError(t, err)
 	after, err := b.client.Stats(b.ctx)
 	require.NoError(t, err)
@@ -35,5 +35,5 @@ func TestStats(t *testing.T) {
 	require.Equal(t, int64(3), after.Tasks[backup.TaskDone])
 	require.Equal(t, int64(3), after.Tasks[backup.TaskCommitting])
 	require.Equal(t, int64(3000), after.StoredBytes, "of done tasks")
-	require.Equal(t, []backup.JobCount{{Queue: "backup", State: "available", Jobs: 3}, {Queue: "backup_task_db", State: "retryable", Jobs: 1}}, after.Jobs)
+	require.Equal(t, []backup.JobCount{{Queue: "backup", State: "available", Jobs: 3}, {Queue: "backup_task_db", State: "retryable", Jobs: 1}, {Queue: "backup_verify", State: "running", Jobs: 1}}, after.Jobs)
 }
