@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/blob"
 )
 
 // forgottenFor bounds a look through the store. A look that was cut off begins anew in the
@@ -48,19 +49,24 @@ func (f *forgottenWorker) Work(ctx context.Context, _ *river.Job[backup.Forgotte
 		return err
 	}
 	var out forgottenOutput
+	var failed error
 	for _, d := range due {
 		n, err := f.bury(ctx, d)
-		if out.Orphans += n; err != nil {
+		if out.Orphans += n; err == nil {
+			continue
+		}
+		if failed = err; ctx.Err() != nil {
 			return err
 		}
 	}
-	return river.RecordOutput(ctx, out)
+	return errors.Join(failed, river.RecordOutput(ctx, out))
 }
 
 // errForgotten stands for errors with keys, and so names, in them: the worker's log has them.
 var errForgotten = errors.New("what was written to an erased backup's place can't be removed: the worker's log says why")
 
 // bury reads the whole list before anything in it is removed: a store's pages may shift.
+// What can't be removed doesn't keep the others, and is looked for again in an hour.
 func (f *forgottenWorker) bury(ctx context.Context, d *backup.Forgotten) (removed int, err error) {
 	var keys, ids []string
 	for o, err := range f.w.store.List(ctx, d.Prefix) {
@@ -85,18 +91,26 @@ func (f *forgottenWorker) bury(ctx context.Context, d *backup.Forgotten) (remove
 		}
 		return 1
 	})
+	stay := 0
 	for _, key := range keys {
 		if id, _ := d.Has(key); have[id] {
 			continue
 		}
 		if err := f.w.store.Delete(ctx, key); err != nil {
 			f.w.cfg.Logger.ErrorContext(ctx, "remove what was written to an erased backup's place", "error", err)
-			return removed, errForgotten
+			if throttled := new(blob.ThrottledError); ctx.Err() != nil || errors.As(err, &throttled) {
+				return removed, errForgotten
+			}
+			stay++
+			continue
 		}
 		removed++
 	}
 	if removed > 0 {
 		f.w.cfg.Logger.WarnContext(ctx, "an erased backup's objects were written again, and removed", "objects", removed)
+	}
+	if stay > 0 {
+		return removed, errForgotten
 	}
 	return removed, f.w.ledger.SweptForgotten(ctx, d)
 }

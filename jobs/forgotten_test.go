@@ -1,7 +1,10 @@
 package jobs
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,6 +78,39 @@ func TestZombieOfErasedUserIsKilled(t *testing.T) {
 			z.requireUnnamed(userID, z.id)
 		})
 	}
+}
+
+// An object at an erased backup's place that can't be removed keeps none of the others.
+func TestForgottenPassesOverWhatStays(t *testing.T) {
+	b := setup(t, tinySetup(func(t *testing.T) blob.Store {
+		return &recorder{Store: fileStore(t), fail: func(key string) error {
+			if strings.HasPrefix(key, "a/u/s/0") {
+				return errors.New("immutable")
+			}
+			return nil
+		}}
+	}))
+	for i, place := range []string{"a/u/s/0", "a/u/s/1", "b/u/s/2"} {
+		for _, object := range []string{"/manifest.json", "/site/x"} {
+			require.NoError(t, blob.Put(b.ctx, b.store, place+object, []byte("x"), "", nil))
+		}
+		b.exec("INSERT INTO {backup_forgotten} (digest, prefix, due_at) VALUES (sha256($1::text::bytea), $2, now() - make_interval(mins => 10 - $3))",
+			path.Base(place), place[:1], i)
+	}
+	client, _ := b.riverClient()
+	require.NoError(t, client.Start(b.ctx))
+	defer func() { require.NoError(t, client.StopAndCancel(context.WithoutCancel(b.ctx))) }()
+	args, opts := forgottenJob()
+	res, err := client.Insert(b.ctx, args, opts)
+	require.NoError(t, err)
+	b.eventually("the look through the store", 30*time.Second, func() bool {
+		got, err := client.JobGet(b.ctx, res.Job.ID)
+		require.NoError(t, err)
+		return got.State == rivertype.JobStateDiscarded
+	})
+	require.Equal(t, []string{"a/u/s/0/manifest.json", "a/u/s/0/site/x"}, b.keys())
+	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup_forgotten} WHERE prefix = 'b' AND swept = 1"))
+	require.Equal(t, 2, b.count("SELECT count(*) FROM {backup_forgotten} WHERE prefix = 'a' AND swept = 0"))
 }
 
 // Deletions that the workers have given up begin again with the next pass.
