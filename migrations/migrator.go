@@ -90,8 +90,8 @@ EXCEPTION WHEN undefined_object OR invalid_parameter_value THEN NULL;
 END $$`
 
 // A migration that waits for a table's lock holds up everybody who comes behind it,
-// readers too. So it gives up after tableWait, lets them pass, and tries again, at most
-// tableTries times in all.
+// readers too. So it gives up after tableWait, or sooner when it and a transaction wait for
+// each other, lets them pass, and tries again, at most tableTries times in all.
 const (
 	tableWait  = 3 * time.Second
 	tablePause = time.Second
@@ -103,7 +103,7 @@ func (m *migrator) atomically(ctx context.Context, run func(pgx.Tx) error) error
 	for try := 1; ; try++ {
 		err := m.once(ctx, run)
 		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.Code != pgerrcode.LockNotAvailable {
+		if !errors.As(err, &refused) || refused.Code != pgerrcode.LockNotAvailable && refused.Code != pgerrcode.DeadlockDetected {
 			return err
 		}
 		if try >= m.tableTries {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -69,4 +70,33 @@ func TestMigrationTriesALockedTableAgain(t *testing.T) {
 	applied, err := migrations.UpImpatiently(t.Context(), files, pool, config)
 	require.NoError(t, err)
 	require.Len(t, applied, 1)
+}
+
+// A migration that takes two tables in the other order than somebody's transaction is
+// tried again when it is the one that Postgres ends.
+func TestMigrationTriesAgainAfterADeadlock(t *testing.T) {
+	t.Parallel()
+	pool, files, tx := lockedTable(t)
+	files["sql/0002_b.up.sql"] = &fstest.MapFile{Data: []byte(`CREATE TABLE {{schema}}.b (x int)`)}
+	files["sql/0002_b.down.sql"] = &fstest.MapFile{Data: []byte(`DROP TABLE {{schema}}.b`)}
+	_, err := migrations.UpFrom(t.Context(), files, pool, in("backup"))
+	require.NoError(t, err)
+	files["sql/0003_c.up.sql"] = &fstest.MapFile{Data: []byte(`ALTER TABLE {{schema}}.b ADD COLUMN y int; ALTER TABLE {{schema}}.a ADD COLUMN y int`)}
+	files["sql/0003_c.down.sql"] = &fstest.MapFile{Data: []byte(`ALTER TABLE {{schema}}.a DROP COLUMN y; ALTER TABLE {{schema}}.b DROP COLUMN y`)}
+	_, err = tx.Exec(t.Context(), `SET LOCAL deadlock_timeout = '1min'`) // it isn't the one
+	require.NoError(t, err)
+	migrated := make(chan error, 1)
+	go func() {
+		_, err := migrations.UpFrom(t.Context(), files, pool, in("backup"))
+		migrated <- err
+	}()
+	require.Eventually(t, func() bool {
+		var waits bool
+		require.NoError(t, pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'backup.a'::regclass AND NOT granted)`).Scan(&waits))
+		return waits
+	}, 20*time.Second, 10*time.Millisecond)
+	_, err = tx.Exec(t.Context(), `SELECT FROM backup.b`)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-migrated)
 }
