@@ -33,9 +33,31 @@ func TestGroupPlans(t *testing.T) {
 	b.exec(`INSERT INTO {backup_part} (task_id, idx, part_id, size, crc64) SELECT id, g, 'p', 1, 1 FROM {backup_task}, generate_series(0, 1) g`)
 	b.exec(`ANALYZE {backup}, {backup_task}, {backup_part}`) // when nothing was open, as every night
 
+	m, explained := b.explained()
+	step := func(name string, n int, fn func(i int) error) {
+		explained()
+		began := time.Now()
+		requireNone(t, m.together(n, fn))
+		t.Logf("%s: %d calls in %s", name, n, time.Since(began))
+		plans := explained()
+		require.NotEmpty(t, plans)
+		for _, plan := range plans {
+			require.False(t, whole.MatchString(plan), "%s: %s", name, whole.FindString(plan))
+		}
+	}
+	m.live(1, step) // its connections plan now, and keep it
+	b.exec(`INSERT INTO {backup} (id, user_id, site_id, state) SELECT gen_random_uuid(), 'u' || g % 1000, 's', (array['pending', 'running', 'sealing'])[1 + g % 3] FROM generate_series(1, $1::int) g`, open)
+	m.live(1, step)
+	m.live(n, step)
+}
+
+// explained is b on connections of its own, and what they have told, since it was last
+// asked for, of how each of their statements was executed.
+func (b *bundle) explained() (m *bundle, plans func() []string) {
+	b.Helper()
 	var mu sync.Mutex
-	var plans []string
-	m := b.poolOf(func(cfg *pgxpool.Config) {
+	var all []string
+	m = b.poolOf(func(cfg *pgxpool.Config) {
 		cfg.MaxConns = 2
 		for name, value := range map[string]string{
 			"session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_level": "notice",
@@ -46,27 +68,16 @@ func TestGroupPlans(t *testing.T) {
 		cfg.ConnConfig.OnNotice = func(_ *pgconn.PgConn, notice *pgconn.Notice) {
 			mu.Lock()
 			defer mu.Unlock()
-			plans = append(plans, notice.Message)
+			all = append(all, notice.Message)
 		}
 	})
-	step := func(name string, n int, fn func(i int) error) {
-		mu.Lock()
-		plans = nil
-		mu.Unlock()
-		began := time.Now()
-		requireNone(t, m.together(n, fn))
-		t.Logf("%s: %d calls in %s", name, n, time.Since(began))
+	return m, func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		require.NotEmpty(t, plans)
-		for _, plan := range plans {
-			require.False(t, whole.MatchString(plan), "%s: %s", name, whole.FindString(plan))
-		}
+		told := all
+		all = nil
+		return told
 	}
-	m.live(1, step) // its connections plan now, and keep it
-	b.exec(`INSERT INTO {backup} (id, user_id, site_id, state) SELECT gen_random_uuid(), 'u' || g % 1000, 's', (array['pending', 'running', 'sealing'])[1 + g % 3] FROM generate_series(1, $1::int) g`, open)
-	m.live(1, step)
-	m.live(n, step)
 }
 
 // live takes n backups through all their steps, each step of all together.

@@ -13,9 +13,12 @@ import (
 // stable worker id, and says whether that was possible: no other session has it.
 const LockWorkerID = `SELECT pg_try_advisory_lock(hashtextextended('sitebackup worker ' || $1 || ' ' || $2, 0))`
 
-// leasedBy selects what a worker holds a lease on.
-const leasedBy = `SELECT backup_id::text, id::text FROM {{schema}}.backup_task WHERE lease_worker = @worker AND lease_token IS NOT NULL
-	UNION ALL SELECT id::text, '' FROM {{schema}}.backup WHERE lease_worker = @worker AND lease_token IS NOT NULL AND state IN ('pending', 'sealing', 'deleting', 'done')`
+// leasedBy selects what a worker holds a lease on. No index has that, so it looks at what
+// has one: backups that are open, or that something was asked for.
+const leasedBy = `SELECT t.backup_id::text, t.id::text FROM {{schema}}.backup b JOIN {{schema}}.backup_task t ON t.backup_id = b.id
+		WHERE b.state = 'running' AND t.lease_worker = @worker AND t.lease_token IS NOT NULL
+	UNION ALL SELECT id::text, '' FROM {{schema}}.backup WHERE state IN ('pending', 'sealing') AND lease_worker = @worker AND lease_token IS NOT NULL
+	UNION ALL SELECT id::text, '' FROM {{schema}}.backup WHERE state IN ('deleting', 'done') AND requested_at IS NOT NULL AND lease_worker = @worker AND lease_token IS NOT NULL`
 
 // TakeBack ends the leases that an earlier process of the worker's name left
 // behind when it died, and gives each task a new River job, so that it goes on at
