@@ -140,3 +140,29 @@ func TestEraseWaitsForHold(t *testing.T) {
 	require.ErrorAs(t, <-erased, new(*backup.HeldError))
 	require.Zero(t, b.count("SELECT count(*) FROM {backup_erasure}"))
 }
+
+// The tenant's River jobs are looked for by River's indexes, also when none is left.
+func TestEraseJobsReadsNoTableWhole(t *testing.T) {
+	b := setup(t)
+	b.exec(`INSERT INTO {river_job} (kind, args, queue, max_attempts, state, metadata, finalized_at)
+		SELECT 'backup_seal', jsonb_build_object('backup_id', g), 'backup', 1, 'completed', jsonb_build_object('backup_id', g, 'user_id', 'u' || g % 1000, 'site_id', 's'), now()
+		FROM generate_series(1, 30000) g`)
+	b.exec(`ANALYZE {river_job}`)
+	e, err := b.client.Erase(b.ctx, backup.EraseParams{UserID: "u7"})
+	require.NoError(t, err)
+	m, explained := b.explained()
+	w, err := m.ledger.BeginErasure(b.ctx, e.ID, int64(b.count(`SELECT river_job_id FROM {backup_erasure} WHERE id = $1`, e.ID)))
+	require.NoError(t, err)
+	for _, want := range []struct {
+		removed int
+		left    bool
+	}{{20, true}, {10, false}, {0, false}} {
+		removed, left, err := m.ledger.EraseJobs(b.ctx, w, 20)
+		require.NoError(t, err)
+		require.Equal(t, want.removed, removed)
+		require.Equal(t, want.left, left)
+	}
+	for _, plan := range explained() {
+		require.NotContains(t, plan, "Seq Scan on river_job")
+	}
+}
