@@ -21,8 +21,8 @@ type Backup struct {
 	StartedAt         *time.Time // when it was planned
 	FinishedAt        *time.Time // when it became done, failed or canceled
 	CancelRequestedAt *time.Time // a cancel that waits for tasks which are committing
-	NextAttemptAt     *time.Time // when planning or sealing is tried again
-	Failure           *Failure   // why it failed, or why planning or sealing is tried again
+	NextAttemptAt     *time.Time // when planning, sealing, deletion or verification is tried again
+	Failure           *Failure   // why it failed, or why planning, sealing or deletion is tried again or was given up
 
 	HeldAt     *time.Time // since when a legal hold keeps it from being deleted; nil: none does
 	HoldReason string

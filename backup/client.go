@@ -68,8 +68,8 @@ type Config struct {
 	// hours.
 	KeyLifetime time.Duration
 
-	// Retention says which backups stay of those that no schedule has started, whose
-	// schedule is gone, or whose schedule has no policy of its own. nil keeps them all.
+	// Retention says which backups stay of those that no schedule has started, or whose
+	// schedule has, or had when it was deleted, no policy of its own. nil keeps them all.
 	// See package retention for what never goes, whatever it says.
 	Retention *retention.Policy
 

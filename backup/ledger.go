@@ -31,11 +31,11 @@ func (l *Ledger) RenewOn(pool *pgxpool.Pool) *Ledger {
 	return &Ledger{c: l.c, general: l.general, leases: pool}
 }
 
-// Lease is the right to work on a task, or on the planning or sealing of a
-// backup, until it ends without being renewed.
+// Lease is the right to work on a task, or on a step of a backup (its planning,
+// sealing, deletion or verification), until it ends without being renewed.
 type Lease struct {
 	BackupID string
-	TaskID   string    // empty for the lease on planning or sealing
+	TaskID   string    // empty for the lease on a step
 	Token    uuid.UUID // random, 128 bits
 }
 
@@ -144,8 +144,8 @@ func (l *Ledger) renew(ctx context.Context, held map[uuid.UUID]bool, query strin
 }
 
 // Abandoned reports whether nobody holds a lease on the task or, where taskID
-// is empty, on the backup's planning or sealing: a River job that still runs
-// for it can be rescued.
+// is empty, on a step of the backup: a River job that still runs for it can be
+// rescued.
 func (l *Ledger) Abandoned(ctx context.Context, backupID, taskID string) (abandoned bool, err error) {
 	query, id := `SELECT coalesce(lease_until < now(), true) FROM {{schema}}.backup_task WHERE id = @id`, taskID
 	if taskID == "" {

@@ -7,15 +7,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// Confirm returns ErrLeaseLost unless the lease is still held, which the database
-// says, and a heartbeat that was slept through doesn't.
+// Confirm returns ErrLeaseLost unless the lease on a step is still held, which the
+// database says, and a heartbeat that was slept through doesn't.
 func (l *Ledger) Confirm(ctx context.Context, lease Lease) error {
-	table, id := "backup_task", lease.TaskID
-	if id == "" {
-		table, id = "backup", lease.BackupID
-	}
 	var token *uuid.UUID
-	err := l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`SELECT lease_token FROM {{schema}}.`+table+` WHERE id = @id`), named{"id": id}).Scan(&token)
+	err := l.c.cfg.Pool.QueryRow(ctx, l.c.sql(`SELECT lease_token FROM {{schema}}.backup WHERE id = @id`), named{"id": lease.BackupID}).Scan(&token)
 	switch {
 	case isNoRows(err), err == nil && (token == nil || *token != lease.Token):
 		return fmt.Errorf("confirm lease: %w", ErrLeaseLost)

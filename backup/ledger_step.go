@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// StepWork is the planning or sealing of a backup, claimed.
+// StepWork is a step of a backup, claimed: its planning, sealing, deletion or verification.
 type StepWork struct {
 	Lease
 	Backup *Backup // with its tasks
@@ -99,7 +99,7 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 	return w, err
 }
 
-// leaseStepSet is the claim of a backup's planning or sealing. It takes i.token,
+// leaseStepSet is the claim of a backup's step. It takes i.token,
 // i.d and i.worker.
 const leaseStepSet = `lease_token = i.token, lease_until = now() + i.d, lease_worker = i.worker, next_attempt_at = NULL`
 
@@ -130,7 +130,7 @@ func (l *Ledger) leased(ctx context.Context, tx pgx.Tx, query, id string) error 
 	return &LeasedError{Remaining: *rest}
 }
 
-// step runs fn on the backup whose planning or sealing is leased.
+// step runs fn on the backup whose step in that state is leased.
 func (l *Ledger) step(ctx context.Context, lease Lease, state State, fn func(*change) error) error {
 	return l.stepOf(ctx, lease, state, func(*pgx.Batch) {}, fn)
 }

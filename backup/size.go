@@ -13,7 +13,7 @@ import (
 // bytes than their limit, or fewer than their minimum.
 type SizeError struct {
 	What      string // "export", "backup"
-	Limit     int64  // bytes; of ErrTooSmall, the minimum
+	Limit     int64  // bytes; with TooSmall, the minimum
 	Announced int64  // bytes that the source announced, or -1
 	Received  int64  // bytes that had arrived when the limit was found to be exceeded
 	TooSmall  bool   // the limit is a minimum

@@ -29,8 +29,8 @@ func (s State) Terminal() bool {
 //
 //	pending → running → committing → done
 //	running, committing → pending    (next attempt)
-//	pending, running, committing → failed
-//	pending, running → canceled
+//	running, committing → failed
+//	pending, running, committing → canceled   (committing: it lost its parts when the backup was about to end)
 //	failed, canceled, and done ones that are too old → pending (Retry)
 //	failed behind the gate → committing (Retry)
 type TaskState string
