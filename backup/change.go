@@ -3,10 +3,12 @@ package backup
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
@@ -92,6 +94,26 @@ func (c *Client) inChangeOf(ctx context.Context, id string, queue func(*pgx.Batc
 		c.notify(tx.changed...) //nolint:contextcheck // sent for others, too
 		return nil
 	})
+}
+
+// changeSoon is change in a transaction of its own for one backup of many: somebody's open
+// transaction on it, or what is wrong with its row, must not hold up the others. Ok is
+// false where it is gone, or was locked, or its row is bad, which the log has.
+func (c *Client) changeSoon(ctx context.Context, id string, fn func(*change) error) (ok bool, err error) {
+	err = c.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
+			return err
+		}
+		return c.change(ctx, tx, id, fn)
+	})
+	switch {
+	case errors.Is(err, ErrNotFound), isSQLState(err, pgerrcode.LockNotAvailable):
+		return false, nil
+	case isBadRow(err):
+		c.cfg.Logger.ErrorContext(ctx, "a backup can't be changed, and is passed over", "backup", id, "error", err)
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (ch *change) flush(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -289,4 +290,22 @@ func TestRetryDeletionsTakeTurns(t *testing.T) {
 		require.Equal(t, 1, b.count(`SELECT count(*) FROM {backup} WHERE id = $1 AND requested_at IS NOT NULL`, want))
 		giveUp(want)
 	}
+}
+
+// Nor does somebody's open transaction on one of them.
+func TestRetryDeletionsPassOverLocks(t *testing.T) {
+	b := setup(t)
+	locked, free := b.ended(), b.ended()
+	b.exec("UPDATE {backup} SET state = 'deleting', finished_at = NULL, error = 'away'")
+	tx, err := b.pool.Begin(b.ctx)
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(b.ctx)) }()
+	_, err = tx.Exec(b.ctx, b.in(`SELECT FROM {backup} WHERE id = $1 FOR UPDATE`), locked)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	defer cancel()
+	n, err := b.ledger.RetryDeletions(ctx, 100)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM {backup} WHERE id = $1 AND requested_at IS NOT NULL`, free))
 }

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -138,10 +137,13 @@ func (l *Ledger) RetryDeletions(ctx context.Context, limit int) (n int, err erro
 		return 0, fmt.Errorf("read deletions: %w", err)
 	}
 	for _, id := range ids {
-		if _, err := l.c.Delete(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
+		ok, err := l.c.changeSoon(ctx, id, func(ch *change) error { return ch.delete(ctx) })
+		if err != nil {
 			return n, err
 		}
-		n++
+		if ok {
+			n++
+		}
 	}
 	return n, nil
 }

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgerrcode"
@@ -63,18 +62,14 @@ func (l *Ledger) Reconcile(ctx context.Context, limit int) (Reconciled, error) {
 	}
 	for _, s := range found {
 		var mended Reconciled
-		err := l.c.inTx(ctx, func(tx pgx.Tx) error {
+		ok, err := l.c.changeSoon(ctx, s.BackupID, func(ch *change) error {
 			mended = Reconciled{}
-			// Somebody's open transaction on one backup must not hold up the others.
-			if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
-				return err
-			}
-			return l.c.change(ctx, tx, s.BackupID, func(ch *change) error { return ch.mend(ctx, s, &mended) })
+			return ch.mend(ctx, s, &mended)
 		})
-		if err != nil && !errors.Is(err, ErrNotFound) && !isSQLState(err, pgerrcode.LockNotAvailable) {
+		if err != nil {
 			return done, err
 		}
-		if err == nil {
+		if ok {
 			done.Requeued += mended.Requeued
 			done.Canceled += mended.Canceled
 		}

@@ -2,10 +2,8 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -160,21 +158,11 @@ func (l *Ledger) admitWaiting(ctx context.Context, limit int) (admitted int, err
 const admitTries = 100
 
 func (l *Ledger) admit(ctx context.Context, backupID, taskID string) (admitted bool, err error) {
-	err = l.c.inTx(ctx, func(tx pgx.Tx) error {
-		admitted = false
-		// Somebody's open transaction on one backup must not hold up the others.
-		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
-			return err
-		}
-		return l.c.change(ctx, tx, backupID, func(ch *change) (err error) {
-			admitted, err = ch.admit(ctx, taskID)
-			return err
-		})
+	ok, err := l.c.changeSoon(ctx, backupID, func(ch *change) (err error) {
+		admitted, err = ch.admit(ctx, taskID)
+		return err
 	})
-	if errors.Is(err, ErrNotFound) || isSQLState(err, pgerrcode.LockNotAvailable) {
-		return false, nil
-	}
-	return admitted, err
+	return ok && admitted, err
 }
 
 func (ch *change) admit(ctx context.Context, taskID string) (bool, error) {

@@ -107,3 +107,16 @@ func TestAdoptAfterProviderWasRemoved(t *testing.T) {
 	require.ErrorAs(t, err, &field, "another job asks for what there isn't")
 	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup}"))
 }
+
+// A backup whose row is damaged keeps none of the others from being mended.
+func TestReconcilePassesOverBadRows(t *testing.T) {
+	b := setup(t)
+	bad, good := b.planFor("a", "site"), b.planFor("b", "site")
+	b.exec(`UPDATE {backup} SET open_tasks = 0 WHERE id = $1`, bad) // it has one
+	b.exec(`UPDATE {river_job} SET state = 'cancelled', finalized_at = now() WHERE id = $1`, b.job(bad, "site"))
+	b.exec(`DELETE FROM {river_job} WHERE id = $1`, b.job(good, "site"))
+	done, err := b.ledger.Reconcile(b.ctx, 100)
+	require.NoError(t, err)
+	require.Equal(t, backup.Reconciled{Requeued: 1}, done)
+	b.claim(good, "site")
+}

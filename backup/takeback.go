@@ -2,10 +2,8 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -38,22 +36,14 @@ func (l *Ledger) TakeBack(ctx context.Context, worker string) (taken int, err er
 	}
 	for _, lease := range found {
 		var did bool
-		err := l.c.inTx(ctx, func(tx pgx.Tx) error {
-			did = false
-			// Somebody's open transaction on one backup must not hold up the others: that
-			// one's lease ends by itself.
-			if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
-				return err
-			}
-			return l.c.change(ctx, tx, lease.BackupID, func(ch *change) (err error) {
-				did, err = ch.takeBack(ctx, lease, worker)
-				return err
-			})
+		ok, err := l.c.changeSoon(ctx, lease.BackupID, func(ch *change) (err error) {
+			did, err = ch.takeBack(ctx, lease, worker)
+			return err
 		})
-		if err != nil && !errors.Is(err, ErrNotFound) && !isSQLState(err, pgerrcode.LockNotAvailable) {
+		if err != nil {
 			return taken, err
 		}
-		if did {
+		if ok && did { // a lease that wasn't taken back ends by itself
 			taken++
 		}
 	}
