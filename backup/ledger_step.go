@@ -14,7 +14,7 @@ import (
 // StepWork is a step of a backup, claimed: its planning, sealing, deletion or verification.
 type StepWork struct {
 	Lease
-	Backup *Backup // with its tasks
+	Backup *Backup // with its tasks, if it is to be sealed
 
 	parts map[string][]ManifestPart // of those tasks, by their ids, of a backup that is sealed
 }
@@ -89,6 +89,9 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 			return err
 		}
 		w = &StepWork{Lease: Lease{BackupID: id, Token: token}, Backup: b}
+		if state != StateSealing {
+			return nil
+		}
 		var batch pgx.Batch
 		l.c.queueTasks(&batch, []string{id}, []uuid.UUID{token}, func(string) *StepWork { return w })
 		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
