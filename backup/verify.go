@@ -16,20 +16,21 @@ const maxManifest = 256 << 20
 
 // ReadManifest reads the manifest at key, Backup.ManifestKey, from the store.
 func ReadManifest(ctx context.Context, store blob.Store, key string) (*Manifest, error) {
-	data, err := readManifest(ctx, store, key)
+	data, err := readManifest(ctx, store, key, maxManifest)
 	if err != nil {
 		return nil, err
 	}
 	return parseManifest(key, data)
 }
 
-func readManifest(ctx context.Context, store blob.Store, key string) (data []byte, err error) {
+// readManifest reads most bytes of it at most.
+func readManifest(ctx context.Context, store blob.Store, key string, most int64) (data []byte, err error) {
 	body, err := openBounded(ctx, store, key, 0, -1, readTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("open manifest %q: %w", key, err)
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	if data, err = io.ReadAll(io.LimitReader(body, maxManifest)); err != nil { //nolint:forbidigo // bounded, and compared as a whole
+	if data, err = io.ReadAll(io.LimitReader(body, most)); err != nil { //nolint:forbidigo // bounded, and compared as a whole
 		return nil, fmt.Errorf("read manifest %q: %w", key, err)
 	}
 	return data, nil

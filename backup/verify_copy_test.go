@@ -2,10 +2,12 @@ package backup_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -292,4 +294,38 @@ func TestVerifySample(t *testing.T) {
 		_, err := backup.VerifyCopy(t.Context(), c.store, annBackup, nil, backup.VerifyParams{Sample: bad})
 		require.EqualError(t, err, "sample must be between 0 and 1")
 	}
+}
+
+// counting counts the bytes that are read from it.
+type counting struct {
+	blob.Store
+	read int64
+}
+
+func (c *counting) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	body, err := c.Store.Open(ctx, key, offset, length)
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(body, c), body}, err
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.read += int64(len(p))
+	return len(p), nil
+}
+
+// Where the manifest is known from elsewhere, one that was put in its place can't fill the
+// worker's memory, whatever its size.
+func TestVerifyReadsNoMoreThanTheManifest(t *testing.T) {
+	c := newCopies(t)
+	original := c.read(annBackup)
+	c.write(annBackup, append(original[:len(original):len(original)], make([]byte, 8<<20)...))
+	store := &counting{Store: c.store}
+	v, err := backup.VerifyCopy(t.Context(), store, annBackup, original, backup.VerifyParams{})
+	require.NoError(t, err)
+	require.Len(t, v.Problems, 1)
+	require.Equal(t, backup.CorruptManifest, v.Problems[0].What)
+	require.Equal(t, fmt.Sprintf("more than %d bytes", len(original)), v.Problems[0].Got)
+	require.Less(t, store.read, int64(1<<20))
 }
