@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -40,12 +41,7 @@ func TestContract(t *testing.T) {
 	options, secrets := authorize(t, httpapi.Token{Name: "n", Scopes: readWrite | httpapi.ScopeAdmin, Users: []string{"u"}})
 	es, ctx := exports(), t.Context()
 	b := setup(t, settings{store: memblob.New(), exports: es, options: options})
-	c, err := api.NewClient(b.url, api.WithHTTPClient(&http.Client{Transport: declared{http.DefaultTransport}}),
-		api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
-			r.Header.Set("Authorization", "Bearer "+secrets["n"])
-			return nil
-		}))
-	require.NoError(t, err)
+	c := b.contract(t, secrets["n"])
 	hold := make(chan struct{})
 	es["site"].pause(hold)
 
@@ -147,8 +143,7 @@ func TestContractFollows(t *testing.T) {
 	es, ctx, hold := exports(), t.Context(), make(chan struct{})
 	es["site"].pause(hold)
 	b := setup(t, settings{store: memblob.New(), exports: es, watch: true})
-	c, err := api.NewClient(b.url, api.WithHTTPClient(&http.Client{Transport: declared{http.DefaultTransport}}))
-	require.NoError(t, err)
+	c := b.contract(t, "")
 	live, err := api.NewClient(b.url) // whose transport doesn't read answers to their end
 	require.NoError(t, err)
 	started, err := api.Read[api.Backup](c.StartBackup(ctx, nil, api.StartRequest{UserID: "u", SiteID: "s"}))
@@ -198,6 +193,10 @@ func TestContractFollows(t *testing.T) {
 	for i, m := range all[:len(all)-1] {
 		require.Equal(t, int64(i+1), m.id, "in order, without gaps")
 	}
+	stream := allOperations(t)["streamBackupEvents"]
+	for _, m := range all {
+		require.NoError(t, stream.judgeEvents(stream.Responses["200"].Content["text/event-stream"].Schema, fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n", m.id, m.event, m.data)))
+	}
 	after := "3"
 	for _, params := range []api.StreamBackupEventsParams{{LastEventID: &after}, {LastEventIDQuery: &after}} {
 		res, err := api.Open(c.StreamBackupEvents(ctx, id, &params))
@@ -210,6 +209,154 @@ func TestContractFollows(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusNoContent, res.StatusCode)
+}
+
+// TestContractSchedules goes through a schedule's life, the retention plan of what it
+// has started, and the erasure of both by the generated client alone.
+func TestContractSchedules(t *testing.T) {
+	t.Parallel()
+	options, secrets := authorize(t, httpapi.Token{Name: "n", Scopes: readWrite | httpapi.ScopeAdmin, Users: []string{"u"}})
+	clock, ctx := &clock{now: time.Now().Add(-24 * time.Hour)}, t.Context() // one slot of a day has passed
+	b := setup(t, settings{store: memblob.New(), exports: exports(), options: options, now: clock.Now})
+	c := b.contract(t, secrets["n"])
+
+	// It is created once, and changed by whoever knows how it is.
+	zone, one := "Europe/Berlin", int64(1)
+	request := api.ScheduleRequest{UserID: "u", SiteID: "s", Cron: "30 12 * * *", TimeZone: &zone, Retention: &api.RetentionPolicy{KeepLast: &one}}
+	res, err := api.Open(c.CreateSchedule(ctx, request))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusCreated, res.StatusCode)
+	made, err := api.Read[api.Schedule](res, nil)
+	require.NoError(t, err)
+	id, etag := made.ID.String(), res.Header.Get("ETag")
+	require.Equal(t, "/schedule/"+id, res.Header.Get("Location"))
+	_, err = api.Open(c.CreateSchedule(ctx, request))
+	refused(t, err, 409, api.ProblemCodeScheduleExists)
+	require.Equal(t, made.ID, *refusal(t, err).ScheduleID)
+	request.UserID = "other"
+	_, err = api.Open(c.CreateSchedule(ctx, request))
+	refused(t, err, 403, api.ProblemCodeForbidden)
+	_, err = api.Open(c.GetSchedule(ctx, id, &api.GetScheduleParams{IfNoneMatch: &etag}))
+	require.Equal(t, int64(http.StatusNotModified), refusal(t, err).Status)
+	age := "26h"
+	settings := api.ScheduleSettings{Cron: made.Cron, TimeZone: &zone, MaxAge: &age, Retention: request.Retention}
+	replaced, err := api.Read[api.Schedule](c.ReplaceSchedule(ctx, id, &api.ReplaceScheduleParams{IfMatch: &etag}, settings))
+	require.NoError(t, err)
+	require.Equal(t, "1d2h", *replaced.MaxAge)
+	_, err = api.Open(c.ReplaceSchedule(ctx, id, &api.ReplaceScheduleParams{IfMatch: &etag}, settings))
+	refused(t, err, 412, api.ProblemCodePreconditionFailed)
+	_, err = api.Open(c.ReplaceSchedule(ctx, id, nil, api.ScheduleSettings{Cron: "61 * * * *"}))
+	refused(t, err, 422, api.ProblemCodeValidationFailed)
+
+	// Another one goes, unless it has changed.
+	res, err = api.Open(c.CreateSchedule(ctx, api.ScheduleRequest{UserID: "u", SiteID: "t", Cron: "@daily"}))
+	require.NoError(t, err)
+	second, err := api.Read[api.Schedule](res, nil)
+	require.NoError(t, err)
+	limit := 1
+	page, err := api.Read[api.ScheduleList](c.ListSchedules(ctx, &api.ListSchedulesParams{Limit: &limit}))
+	require.NoError(t, err)
+	require.Equal(t, made.ID, page.Schedules[0].ID)
+	page, err = api.Read[api.ScheduleList](c.ListSchedules(ctx, &api.ListSchedulesParams{Limit: &limit, Cursor: page.NextCursor}))
+	require.NoError(t, err)
+	require.Equal(t, second.ID, page.Schedules[0].ID)
+	_, err = api.Open(c.DeleteSchedule(ctx, second.ID.String(), &api.DeleteScheduleParams{IfMatch: new(`"x"`)}))
+	refused(t, err, 412, api.ProblemCodePreconditionFailed)
+	gone, err := api.Open(c.DeleteSchedule(ctx, second.ID.String(), &api.DeleteScheduleParams{IfMatch: new(res.Header.Get("ETag"))}))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNoContent, gone.StatusCode)
+	_, err = api.Open(c.GetSchedule(ctx, second.ID.String(), nil))
+	refused(t, err, 404, api.ProblemCodeNotFound)
+
+	// The slot that comes next is started; another backup is, out of turn.
+	next, err := api.Read[api.UpcomingSlots](c.ListNextSlots(ctx, id, &api.ListNextSlotsParams{Count: new(2)}))
+	require.NoError(t, err)
+	require.Len(t, next.Slots, 2)
+	berlin, err := time.LoadLocation(zone)
+	require.NoError(t, err)
+	require.Equal(t, "12:30", next.Slots[0].Slot.In(berlin).Format("15:04"))
+	clock.set(next.Slots[0].RunAt)
+	b.tick(t)
+	slots, err := api.Read[api.ScheduleSlotList](c.ListScheduleSlots(ctx, id, &api.ListScheduleSlotsParams{Limit: &limit}))
+	require.NoError(t, err)
+	require.Equal(t, api.ScheduleSlotStatusStarted, slots.Slots[0].Status)
+	slots, err = api.Read[api.ScheduleSlotList](c.ListScheduleSlots(ctx, id, &api.ListScheduleSlotsParams{Cursor: slots.NextCursor}))
+	require.NoError(t, err)
+	require.Empty(t, slots.Slots, "behind the last one")
+	paused, err := api.Read[api.Schedule](c.PauseSchedule(ctx, id))
+	require.NoError(t, err)
+	require.True(t, *paused.Paused)
+	run, err := api.Read[api.Backup](c.RunSchedule(ctx, id, &api.RunScheduleParams{IdempotencyKey: new("k")}))
+	require.NoError(t, err)
+	again, err := api.Read[api.Backup](c.RunSchedule(ctx, id, &api.RunScheduleParams{IdempotencyKey: new("k")}))
+	require.NoError(t, err)
+	require.Equal(t, run.ID, again.ID)
+	_, err = api.Open(c.StartBackup(ctx, &api.StartBackupParams{IdempotencyKey: new("k")}, api.StartRequest{UserID: "u", SiteID: "s"}))
+	refused(t, err, 422, api.ProblemCodeIdempotencyKeyReused)
+	eventually(t, func() bool {
+		done, err := api.Read[api.BackupList](c.ListBackups(ctx, &api.ListBackupsParams{ScheduleID: &id, Status: []api.ListBackupsParamsStatus{"done"}}))
+		require.NoError(t, err)
+		return len(done.Backups) == 2
+	})
+
+	clock.set(time.Now())
+	plan, err := api.Read[api.RetentionPlan](c.PlanRetention(ctx, &api.PlanRetentionParams{UserID: new("u"), Limit: &limit}))
+	require.NoError(t, err)
+	require.Equal(t, run.ID, plan.Decisions[0].BackupID)
+	require.True(t, plan.Decisions[0].Keep)
+	require.Equal(t, []string{"last", "newest-good:db", "newest-good:site"}, plan.Decisions[0].Reasons)
+	plan, err = api.Read[api.RetentionPlan](c.PlanRetention(ctx, &api.PlanRetentionParams{Removed: new(true), Cursor: plan.NextCursor}))
+	require.NoError(t, err)
+	require.Len(t, plan.Decisions, 1)
+	require.False(t, plan.Decisions[0].Keep)
+	require.Equal(t, made.ID, *plan.Decisions[0].ScheduleID)
+	resumed, err := api.Read[api.Schedule](c.ResumeSchedule(ctx, id))
+	require.NoError(t, err)
+	require.Nil(t, resumed.Paused)
+
+	// What a hold keeps stays; then all goes but a receipt.
+	_, err = api.Open(c.HoldBackup(ctx, run.ID.String(), api.HoldRequest{}))
+	require.NoError(t, err)
+	_, err = api.Open(c.EraseUser(ctx, "u"))
+	refused(t, err, 409, api.ProblemCodeHeld)
+	require.Equal(t, run.ID, *refusal(t, err).BackupID)
+	_, err = api.Open(c.ReleaseBackup(ctx, run.ID.String()))
+	require.NoError(t, err)
+	_, err = api.Open(c.EraseSite(ctx, "other", "s"))
+	refused(t, err, 403, api.ProblemCodeForbidden)
+	res, err = api.Open(c.EraseSite(ctx, "u", "s"))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusAccepted, res.StatusCode)
+	erasure, err := api.Read[api.Erasure](res, nil)
+	require.NoError(t, err)
+	require.Equal(t, "/erasure/"+erasure.ID.String(), res.Header.Get("Location"))
+	eventually(t, func() bool {
+		erasure, err = api.Read[api.Erasure](c.GetErasure(ctx, erasure.ID.String()))
+		require.NoError(t, err)
+		return erasure.Status == api.ErasureStatusDone
+	})
+	require.Equal(t, []int64{2, 1, 6}, []int64{erasure.Backups, erasure.Schedules, erasure.Objects})
+	require.Nil(t, erasure.UserID)
+	_, err = api.Open(c.GetSchedule(ctx, id, nil))
+	refused(t, err, 404, api.ProblemCodeNotFound)
+	_, err = api.Open(c.EraseUser(ctx, "u"))
+	require.NoError(t, err)
+	_, err = api.Open(c.GetErasure(ctx, "x"))
+	refused(t, err, 404, api.ProblemCodeNotFound)
+}
+
+// contract is the generated client, whose answers have to be as the description says.
+func (b *bundle) contract(t testing.TB, token string) *api.Client {
+	t.Helper()
+	c, err := api.NewClient(b.url, api.WithHTTPClient(&http.Client{Transport: declared{http.DefaultTransport}}),
+		api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+			if token != "" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+			return nil
+		}))
+	require.NoError(t, err)
+	return c
 }
 
 func refused(t testing.TB, err error, status int64, code api.ProblemCode) {

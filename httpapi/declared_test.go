@@ -72,7 +72,8 @@ func (d declared) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // check says what of the answer isn't declared.
 func (doc *openAPI) check(req *http.Request, res *http.Response, body []byte) error {
-	item := doc.find(strings.TrimPrefix(req.URL.EscapedPath(), "/v1"))
+	path := strings.TrimPrefix(req.URL.EscapedPath(), "/v1")
+	item := doc.find(path)
 	method := strings.ToLower(req.Method)
 	if method == "head" {
 		method, body = "get", nil
@@ -90,6 +91,14 @@ func (doc *openAPI) check(req *http.Request, res *http.Response, body []byte) er
 	if _, ok := want.Content[media]; !ok && !anything && len(want.Content)+len(body) > 0 {
 		return fmt.Errorf("content type %q is not declared for %d", media, res.StatusCode)
 	}
+	for _, name := range []string{"ETag", "Location"} {
+		if _, ok := want.Headers[name]; ok && res.Header.Get(name) == "" {
+			return fmt.Errorf("header %s is declared for %d", name, res.StatusCode)
+		}
+	}
+	if err := validate(req.Method, path, res.StatusCode, media, body); err != nil {
+		return err
+	}
 	if media != "application/problem+json" || body == nil {
 		return nil
 	}
@@ -104,6 +113,22 @@ func (doc *openAPI) check(req *http.Request, res *http.Response, body []byte) er
 		if name == "Retry-After" && res.Header.Get(name) == "" {
 			return fmt.Errorf("header %s is declared for %d", name, res.StatusCode)
 		}
+	}
+	return nil
+}
+
+// validate says what of a body isn't as the schema says that is declared for it.
+func validate(method, path string, status int, media string, body []byte) error {
+	all, err := operationsOf()
+	if err != nil {
+		return err
+	}
+	o, ok := route(all, method, path)
+	if !ok || body == nil || status == http.StatusPartialContent { // a part is none of the whole's kind
+		return nil
+	}
+	if content := o.Responses[strconv.Itoa(status)].Content[media]; content != nil && strings.HasSuffix(media, "json") {
+		return o.validate(content.Schema, body)
 	}
 	return nil
 }
@@ -128,10 +153,13 @@ func TestDeclaredRefusesWhatIsNot(t *testing.T) {
 		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {contentType}}}
 	}
 	const problem = "application/problem+json"
-	require.NoError(t, doc.check(req, answer(404, problem), []byte(`{"code":"not_found"}`)))
+	const notFound = `{"title":"Not Found","status":404,"code":"not_found"`
+	require.NoError(t, doc.check(req, answer(404, problem), []byte(notFound+"}")))
 	require.NoError(t, doc.check(httptest.NewRequest(http.MethodGet, "/other", nil), answer(599, ""), nil))
 	require.ErrorContains(t, doc.check(req, answer(418, problem), nil), "status 418")
-	require.ErrorContains(t, doc.check(req, answer(404, problem), []byte(`{"code":"internal"}`)), "code internal")
+	require.ErrorContains(t, doc.check(req, answer(404, problem), []byte(strings.Replace(notFound, "not_found", "internal", 1)+"}")), "code internal")
+	require.ErrorContains(t, doc.check(req, answer(404, problem), []byte(notFound+`,"other":1}`)), "unexpected property")
+	require.ErrorContains(t, doc.check(req, answer(200, "application/json"), []byte("{}")), "header ETag")
 	require.ErrorContains(t, doc.check(req, answer(404, "text/plain"), []byte("x")), "content type")
-	require.ErrorContains(t, doc.check(req, answer(503, problem), []byte(`{"code":"unavailable"}`)), "header Retry-After")
+	require.ErrorContains(t, doc.check(req, answer(503, problem), []byte(`{"title":"Service Unavailable","status":503,"code":"unavailable"}`)), "header Retry-After")
 }
