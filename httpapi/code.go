@@ -74,7 +74,7 @@ var codes = []CodeInfo{
 	{CodeWrongHost, http.StatusMisdirectedRequest, "This server doesn't answer for the host that the request is for."},
 	{CodeValidationFailed, http.StatusUnprocessableEntity, "A field breaks a rule; the member errors names each one."},
 	{CodeKeyReused, http.StatusUnprocessableEntity, "The Idempotency-Key was used with another body before."},
-	{CodeRateLimited, http.StatusTooManyRequests, "The credential, or the address without one, has asked too often; the header Retry-After says when to try again."},
+	{CodeRateLimited, http.StatusTooManyRequests, "The credential, or the address without one, has asked too often, or the credential has as many event streams open as it may have; the header Retry-After says when to try again."},
 	{CodeInternal, http.StatusInternalServerError, "Something went wrong on the server; its log has more under the request id."},
 	{CodeObjectDamaged, http.StatusInternalServerError, "The object in the store isn't there, or isn't as long as it was when it was stored."},
 	{CodeNoStore, http.StatusNotImplemented, "This server has no access to the store."},

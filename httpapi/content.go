@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -52,12 +53,16 @@ func (a *api) registerContent(to huma.API) {
 	failures := append([]Code{CodeNotFound, CodeStateConflict, CodeValidationFailed, CodeNoRedirect, CodeNoStore, CodeObjectDamaged}, storedFailures...)
 	head := op
 	head.OperationID, head.Method, head.Summary = "headTaskContent", http.MethodHead, "Ask for an export's size and checksum"
-	head.Parameters = slices.Clone(op.Parameters) // huma adds to them
+	head.Description = "The answer is that of a GET without its body. A range is ignored, as RFC 9110 §14.2 has it."
+	head.Parameters = slices.DeleteFunc(slices.Clone(op.Parameters), func(p *huma.Param) bool { return strings.HasSuffix(p.Name, "Range") })
 	head.Responses = make(map[string]*huma.Response)
 	for status, res := range op.Responses {
-		head.Responses[status] = &huma.Response{Description: res.Description, Headers: res.Headers}
+		if status != "206" {
+			head.Responses[status] = &huma.Response{Description: res.Description, Headers: res.Headers}
+		}
 	}
 	huma.Register(to, a.operation(to, ScopeRead, op, failures...), a.content)
+	failures = slices.DeleteFunc(slices.Clone(failures), func(c Code) bool { return c == CodeRange })
 	huma.Register(to, a.operation(to, ScopeRead, head, failures...), a.content)
 }
 

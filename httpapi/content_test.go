@@ -72,11 +72,13 @@ func TestContent(t *testing.T) {
 	for name, value := range want {
 		require.Equal(t, value, a.Header.Get(name), name)
 	}
-	head := b.do(t, http.MethodHead, path, "", nil)
-	require.Equal(t, http.StatusOK, head.StatusCode)
-	require.Empty(t, head.body)
-	for name, value := range want {
-		require.Equal(t, value, head.Header.Get(name), name)
+	for _, header := range []string{"X-None: ", "Range: bytes=0-9", "Range: bytes=300000-"} { // of a GET alone, RFC 9110 §14.2
+		head := b.at(t, http.MethodHead, path, "", header)
+		require.Equal(t, http.StatusOK, head.StatusCode, header)
+		require.Empty(t, head.body)
+		for name, value := range want {
+			require.Equal(t, value, head.Header.Get(name), name)
+		}
 	}
 	require.Equal(t, "text/html; charset=utf-8", b.get(t, strings.Replace(path, "site", "db", 1)).Header.Get("Content-Type"))
 

@@ -90,7 +90,8 @@
 //
 // # Downloads
 //
-// An export is streamed from the store in bounded memory; HEAD and ranges are supported.
+// An export is streamed from the store in bounded memory; HEAD and, of a GET, ranges are
+// supported.
 // Its ETag is its SHA-256, with which a client can resume an interrupted download (Range
 // and If-Range), and its Repr-Digest (RFC 9530) carries the digest of the whole for the
 // client to check. A download that fails on the server's side breaks the connection, so
@@ -154,7 +155,7 @@
 //   - wrong_host (421): This server doesn't answer for the host that the request is for.
 //   - validation_failed (422): A field breaks a rule; the member errors names each one.
 //   - idempotency_key_reused (422): The Idempotency-Key was used with another body before.
-//   - rate_limited (429): The credential, or the address without one, has asked too often; the header Retry-After says when to try again.
+//   - rate_limited (429): The credential, or the address without one, has asked too often, or the credential has as many event streams open as it may have; the header Retry-After says when to try again.
 //   - internal (500): Something went wrong on the server; its log has more under the request id.
 //   - object_damaged (500): The object in the store isn't there, or isn't as long as it was when it was stored.
 //   - no_store (501): This server has no access to the store.

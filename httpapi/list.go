@@ -77,12 +77,6 @@ type BackupList struct {
 	NextCursor string          `json:"nextCursor,omitempty" doc:"The cursor of the next page. It is left out on the last page." example:"AAYx8kJ5YAABmhssPU5_YIqbDB0uP0pb"`
 }
 
-type listOutput struct {
-	CacheControl string `header:"Cache-Control" hidden:"true"`
-	Link         string `header:"Link" doc:"The next page, with rel=\"next\" (RFC 8288), where there is one."`
-	Body         BackupList
-}
-
 func (a *api) registerList(to huma.API) {
 	huma.Register(to, a.operation(to, ScopeRead, huma.Operation{
 		OperationID: "listBackups",
@@ -134,7 +128,7 @@ func listParameters() []*huma.Param {
 	}
 }
 
-func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
+func (a *api) list(ctx context.Context, in *listInput) (*pageOutput[BackupList], error) {
 	if in.err != nil {
 		return nil, a.problemOf(ctx, in.err)
 	}
@@ -145,7 +139,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, a.problemOf(ctx, inQuery(err))
 	}
-	out := &listOutput{CacheControl: "no-store", Body: BackupList{Backups: make([]BackupSummary, len(bs))}}
+	out := &pageOutput[BackupList]{CacheControl: "no-store", Body: BackupList{Backups: make([]BackupSummary, len(bs))}}
 	for i, b := range bs {
 		out.Body.Backups[i] = summary(b)
 	}

@@ -57,10 +57,11 @@ var rangeRE = regexp.MustCompile(`^(?i:bytes)=[ \t]*([0-9]*)-([0-9]*)[ \t]*$`)
 
 // rangeOf is the range that r asks for, as http.ServeContent understands it, or "": the
 // whole is asked for. That also answers what isn't a range of bytes, or makes no sense
-// (RFC 9110 §14.2), and several ranges, which it allows.
+// (RFC 9110 §14.2), several ranges, which it allows, and any but a GET, for which it
+// wants that. http.ServeContent would answer HEAD with a part.
 func rangeOf(r *http.Request, size int64) string {
 	match := rangeRE.FindStringSubmatch(r.Header.Get("Range"))
-	if match == nil {
+	if match == nil || r.Method != http.MethodGet {
 		return ""
 	}
 	// A number that is too large is the largest one, which is behind every end.

@@ -985,7 +985,7 @@ type Problem struct {
 	// - `wrong_host` (421): This server doesn't answer for the host that the request is for.
 	// - `validation_failed` (422): A field breaks a rule; the member errors names each one.
 	// - `idempotency_key_reused` (422): The Idempotency-Key was used with another body before.
-	// - `rate_limited` (429): The credential, or the address without one, has asked too often; the header Retry-After says when to try again.
+	// - `rate_limited` (429): The credential, or the address without one, has asked too often, or the credential has as many event streams open as it may have; the header Retry-After says when to try again.
 	// - `internal` (500): Something went wrong on the server; its log has more under the request id.
 	// - `object_damaged` (500): The object in the store isn't there, or isn't as long as it was when it was stored.
 	// - `no_store` (501): This server has no access to the store.
@@ -1047,7 +1047,7 @@ type Problem struct {
 // - `wrong_host` (421): This server doesn't answer for the host that the request is for.
 // - `validation_failed` (422): A field breaks a rule; the member errors names each one.
 // - `idempotency_key_reused` (422): The Idempotency-Key was used with another body before.
-// - `rate_limited` (429): The credential, or the address without one, has asked too often; the header Retry-After says when to try again.
+// - `rate_limited` (429): The credential, or the address without one, has asked too often, or the credential has as many event streams open as it may have; the header Retry-After says when to try again.
 // - `internal` (500): Something went wrong on the server; its log has more under the request id.
 // - `object_damaged` (500): The object in the store isn't there, or isn't as long as it was when it was stored.
 // - `no_store` (501): This server has no access to the store.
@@ -1734,7 +1734,7 @@ type Verification struct {
 	// Example: 16
 	Parts int64 `json:"parts"`
 
-	// Problems All damage that was found. It is left out if there is none.
+	// Problems All damage that was found. It is empty if there is none.
 	Problems []Damage `json:"problems"`
 
 	// Sample The share of each export's parts that was read. With 1, everything was read, and the SHA-256 was compared, too.
@@ -1842,12 +1842,6 @@ type GetTaskContentParams struct {
 type HeadTaskContentParams struct {
 	// Redirect Answer with a URL of the store itself.
 	Redirect *bool `form:"redirect,omitempty" json:"redirect,omitempty"`
-
-	// Range The bytes to send, as one range: bytes=0-499 for the first 500, bytes=500- for all that follow, bytes=-500 for the last 500. Several ranges, and what is no range of bytes, are answered with the whole.
-	Range *string `json:"Range,omitempty"`
-
-	// IfRange With Range: the ETag of the object that the caller has a part of. If the object has another ETag now, the answer is 200 with the whole. Only strong ETags match.
-	IfRange *string `json:"If-Range,omitempty"`
 
 	// IfMatch The ETags that the caller expects, or * for any. If the object has another ETag, the answer is 412.
 	IfMatch *string `json:"If-Match,omitempty"`
@@ -2572,7 +2566,7 @@ type ClientInterface interface {
 
 	// HeadTaskContent Ask for an export's size and checksum
 	//
-	// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
+	// The answer is that of a GET without its body. A range is ignored, as RFC 9110 §14.2 has it.
 	//
 	// Corresponds with HEAD /backup/{id}/tasks/{provider}/content (the `HeadTaskContent` operationId).
 	HeadTaskContent(ctx context.Context, id string, provider string, params *HeadTaskContentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2960,7 +2954,7 @@ func (c *Client) GetTaskContent(ctx context.Context, id string, provider string,
 
 // HeadTaskContent Ask for an export's size and checksum
 //
-// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
+// The answer is that of a GET without its body. A range is ignored, as RFC 9110 §14.2 has it.
 //
 // Corresponds with HEAD /backup/{id}/tasks/{provider}/content (the `HeadTaskContent` operationId).
 func (c *Client) HeadTaskContent(ctx context.Context, id string, provider string, params *HeadTaskContentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4103,48 +4097,26 @@ func NewHeadTaskContentRequest(server string, id string, provider string, params
 
 	if params != nil {
 
-		if params.Range != nil {
+		if params.IfMatch != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Range", *params.Range, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Range", headerParam0)
-		}
-
-		if params.IfRange != nil {
-			var headerParam1 string
-
-			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Range", *params.IfRange, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("If-Range", headerParam1)
-		}
-
-		if params.IfMatch != nil {
-			var headerParam2 string
-
-			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("If-Match", headerParam2)
+			req.Header.Set("If-Match", headerParam0)
 		}
 
 		if params.IfNoneMatch != nil {
-			var headerParam3 string
+			var headerParam1 string
 
-			headerParam3, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("If-None-Match", headerParam3)
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -5171,7 +5143,7 @@ type ClientWithResponsesInterface interface {
 
 	// HeadTaskContentWithResponse Ask for an export's size and checksum
 	//
-	// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
+	// The answer is that of a GET without its body. A range is ignored, as RFC 9110 §14.2 has it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6896,13 +6868,6 @@ type HeadTaskContentResponse200Headers struct {
 	ReprDigest         *string
 }
 
-// HeadTaskContentResponse206Headers the declared response headers of an HTTP 206 response for HeadTaskContent
-type HeadTaskContentResponse206Headers struct {
-	ContentDisposition *string
-	ETag               *string
-	ReprDigest         *string
-}
-
 // HeadTaskContentResponse307Headers the declared response headers of an HTTP 307 response for HeadTaskContent
 type HeadTaskContentResponse307Headers struct {
 	Location *string
@@ -6943,8 +6908,6 @@ type HeadTaskContentResponse struct {
 	ApplicationProblemJSON409 *Problem
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
 	ApplicationProblemJSON412 *Problem
-	// ApplicationProblemJSON416 the response for an HTTP 416 `application/problem+json` response
-	ApplicationProblemJSON416 *Problem
 	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
 	ApplicationProblemJSON421 *Problem
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
@@ -6959,8 +6922,6 @@ type HeadTaskContentResponse struct {
 	ApplicationProblemJSON503 *Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *HeadTaskContentResponse200Headers
-	// Headers206 the parsed response headers for an HTTP 206 response
-	Headers206 *HeadTaskContentResponse206Headers
 	// Headers307 the parsed response headers for an HTTP 307 response
 	Headers307 *HeadTaskContentResponse307Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -7001,11 +6962,6 @@ func (r HeadTaskContentResponse) GetApplicationProblemJSON409() *Problem {
 // GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
 func (r HeadTaskContentResponse) GetApplicationProblemJSON412() *Problem {
 	return r.ApplicationProblemJSON412
-}
-
-// GetApplicationProblemJSON416 returns the response for an HTTP 416 `application/problem+json` response
-func (r HeadTaskContentResponse) GetApplicationProblemJSON416() *Problem {
-	return r.ApplicationProblemJSON416
 }
 
 // GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
@@ -9439,7 +9395,7 @@ func (c *ClientWithResponses) GetTaskContentWithResponse(ctx context.Context, id
 
 // HeadTaskContentWithResponse Ask for an export's size and checksum
 //
-// The export is sent as it is stored, under its own content type. A range can be requested: to resume a download that broke off, send Range and If-Range. With redirect=true the answer is 307 with a URL of the store itself that is valid for five minutes, if the store can sign one.
+// The answer is that of a GET without its body. A range is ignored, as RFC 9110 §14.2 has it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11395,9 +11351,6 @@ func ParseHeadTaskContentResponse(rsp *http.Response) (*HeadTaskContentResponse,
 	case rsp.StatusCode == 200:
 		break // No content-type
 
-	case rsp.StatusCode == 206:
-		break // No content-type
-
 	case rsp.StatusCode == 304:
 		break // No content-type
 
@@ -11445,13 +11398,6 @@ func ParseHeadTaskContentResponse(rsp *http.Response) (*HeadTaskContentResponse,
 			return nil, err
 		}
 		response.ApplicationProblemJSON412 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON416 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
 		var dest Problem
@@ -11522,30 +11468,6 @@ func ParseHeadTaskContentResponse(rsp *http.Response) (*HeadTaskContentResponse,
 			headers.ReprDigest = &value
 		}
 		response.Headers200 = &headers
-	case rsp.StatusCode == 206:
-		var headers HeadTaskContentResponse206Headers
-		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ContentDisposition = &value
-		}
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
-		if values := rsp.Header.Values("Repr-Digest"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ReprDigest = &value
-		}
-		response.Headers206 = &headers
 	case rsp.StatusCode == 307:
 		var headers HeadTaskContentResponse307Headers
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
