@@ -27,12 +27,7 @@ func idempotencyParam() *huma.Param {
 // idempotencyKey is that of the request, or "". The draft has a structured string,
 // in quotes (RFC 9651 §3.3.3); many clients send it bare, which means the same.
 func idempotencyKey(ctx huma.Context) (string, error) {
-	var values []string
-	ctx.EachHeader(func(name, value string) {
-		if strings.EqualFold(name, idempotencyHeader) {
-			values = append(values, value)
-		}
-	})
+	values := headerLines(ctx, idempotencyHeader)
 	if len(values) == 0 {
 		return "", nil
 	}
@@ -49,6 +44,16 @@ func idempotencyKey(ctx huma.Context) (string, error) {
 		return "", badKey()
 	}
 	return key, nil
+}
+
+// headerLines are the values of a header, one for each line that was sent.
+func headerLines(ctx huma.Context, header string) (values []string) {
+	ctx.EachHeader(func(name, value string) {
+		if strings.EqualFold(name, header) {
+			values = append(values, value)
+		}
+	})
+	return values
 }
 
 func notPrintable(r rune) bool { return r < ' ' || r > '~' }

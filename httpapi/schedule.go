@@ -47,12 +47,14 @@ func scheduleTagOf(version int64, hash string) string {
 }
 
 // versionIn is the version that a change must find: that of the schedule as it is, if
-// the header If-Match has it, and 0 for any (RFC 9110, section 13.1.1).
-func versionIn(ifMatch string, s *backup.Schedule) (int64, error) {
-	if ifMatch == "" {
+// one of the lines of the header If-Match has it, and 0 for any (RFC 9110, section
+// 13.1.1). A header that is there and empty has none: a tag that was lost on the way
+// must not let any change through.
+func versionIn(ifMatch []string, s *backup.Schedule) (int64, error) {
+	if len(ifMatch) == 0 {
 		return 0, nil
 	}
-	for tag := range strings.SplitSeq(ifMatch, ",") { // ours have no comma
+	for tag := range strings.SplitSeq(strings.Join(ifMatch, ","), ",") { // ours have no comma
 		tag = strings.TrimSpace(tag)
 		if tag == "*" {
 			return 0, nil

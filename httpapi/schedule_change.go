@@ -28,14 +28,16 @@ func (in *makeScheduleInput) Resolve(ctx huma.Context) []error {
 }
 
 type replaceScheduleInput struct {
-	ID      string `path:"id" doc:"The schedule's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	IfMatch string `header:"If-Match" doc:"The ETag of an earlier answer. The schedule is changed only if its settings are still the same; otherwise the answer is 412."`
+	ID      string   `path:"id" doc:"The schedule's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	IfMatch string   `header:"If-Match" doc:"The ETag of an earlier answer. The schedule is changed only if its settings are still the same; otherwise the answer is 412."`
+	ifMatch []string // all its lines
 	params  backup.ScheduleParams
 	err     error
 }
 
 // Resolve reads the request's body.
 func (in *replaceScheduleInput) Resolve(ctx huma.Context) []error {
+	in.ifMatch = headerLines(ctx, "If-Match")
 	data, err := readJSON(ctx)
 	if err == nil {
 		in.params, err = decodeSchedule(data, true)
@@ -45,8 +47,15 @@ func (in *replaceScheduleInput) Resolve(ctx huma.Context) []error {
 }
 
 type deleteScheduleInput struct {
-	ID      string `path:"id" doc:"The schedule's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
-	IfMatch string `header:"If-Match" doc:"The ETag of an earlier answer. The schedule is deleted only if its settings are still the same; otherwise the answer is 412."`
+	ID      string   `path:"id" doc:"The schedule's id." example:"019a1b2c-3d4e-7f60-8a9b-0c1d2e3f4a5b"`
+	IfMatch string   `header:"If-Match" doc:"The ETag of an earlier answer. The schedule is deleted only if its settings are still the same; otherwise the answer is 412."`
+	ifMatch []string // all its lines
+}
+
+// Resolve reads the precondition.
+func (in *deleteScheduleInput) Resolve(ctx huma.Context) []error {
+	in.ifMatch = headerLines(ctx, "If-Match")
+	return nil
 }
 
 func (a *api) registerScheduleChanges(to huma.API) {
@@ -109,7 +118,7 @@ func (a *api) replaceSchedule(ctx context.Context, in *replaceScheduleInput) (*s
 	return a.changeSchedule(ctx, http.StatusOK, func(ctx context.Context) (*backup.Schedule, error) {
 		s, err := a.findSchedule(ctx, in.ID)
 		if err == nil {
-			in.params.IfVersion, err = versionIn(in.IfMatch, s)
+			in.params.IfVersion, err = versionIn(in.ifMatch, s)
 		}
 		if err != nil {
 			return nil, err
@@ -124,7 +133,7 @@ func (a *api) deleteSchedule(ctx context.Context, in *deleteScheduleInput) (*str
 	s, err := a.findSchedule(ctx, in.ID)
 	if err == nil {
 		var version int64
-		if version, err = versionIn(in.IfMatch, s); err == nil {
+		if version, err = versionIn(in.ifMatch, s); err == nil {
 			err = a.client.DeleteSchedule(ctx, s.ID, version)
 		}
 	}

@@ -240,13 +240,14 @@ func TestScheduleIfMatch(t *testing.T) {
 	require.Equal(t, won[0], decode[httpapi.Schedule](t, got).Cron)
 	require.Equal(t, tag, got.Header.Get("ETag"))
 
-	for _, bad := range []string{"x", `"x"`, "W/" + tag, strings.Trim(tag, `"`), `"2"`, `"3.x"`, `""`, ",", `"2x.y"`} {
+	for _, bad := range []string{"x", `"x"`, "W/" + tag, strings.Trim(tag, `"`), `"2"`, `"3.x"`, `""`, "", ",", `"2x.y"`} {
 		requireProblem(t, b.at(t, http.MethodPut, path, `{"cron":"@daily"}`, "If-Match: "+bad), 412, httpapi.CodePrecondition)
 		requireProblem(t, b.at(t, http.MethodDelete, path, "", "If-Match: "+bad), 412, httpapi.CodePrecondition)
 	}
 	for _, good := range []string{`"x", ` + b.get(t, path).Header.Get("ETag"), "*"} {
 		require.Equal(t, http.StatusOK, b.at(t, http.MethodPut, path, `{"cron":"@daily"}`, "If-Match: "+good).StatusCode, good)
 	}
+	require.Equal(t, http.StatusOK, b.at(t, http.MethodPut, path, `{"cron":"@daily"}`, `If-Match: "x"`, "If-Match: "+b.get(t, path).Header.Get("ETag")).StatusCode, "in two lines")
 }
 
 func TestScheduleExists(t *testing.T) {
