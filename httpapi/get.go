@@ -19,14 +19,16 @@ type getInput struct {
 	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of an earlier answer. If it is still current, the answer is 304, without a body."`
 	Wait        string `query:"wait" doc:"With If-None-Match: how long to wait for a change before answering 304, as a number with the unit s or ms; at most 60s." example:"30s"`
 
-	wait time.Duration
-	err  error
+	wait    time.Duration
+	control *http.ResponseController // of an answer whose deadlines the wait puts off; may be nil
+	err     error
 }
 
 // Resolve reads how long to wait.
 func (in *getInput) Resolve(ctx huma.Context) []error {
 	if in.wait, in.err = parseWait(in.Wait); in.wait > 0 {
 		withoutDeadlines(ctx)
+		in.control = controller(ctx)
 	}
 	return nil
 }
@@ -72,6 +74,9 @@ func (a *api) registerGet(to huma.API) {
 func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	if in.err != nil {
 		return nil, a.problemOf(ctx, in.err)
+	}
+	if in.control != nil {
+		defer func() { _ = in.control.SetWriteDeadline(now().Add(a.stall)) }() // not every server has deadlines
 	}
 	out, err := a.look(ctx, in)
 	if err == nil && out.Status == http.StatusNotModified && in.wait > 0 {

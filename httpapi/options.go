@@ -48,7 +48,8 @@ type Options struct {
 	Timeout time.Duration
 
 	// StallTimeout ends a download whose reader takes nothing, or whose store gives
-	// nothing, for so long. Defaults to 60 seconds.
+	// nothing, for so long, and the answer to a long poll that isn't taken in that time.
+	// Defaults to 60 seconds.
 	StallTimeout time.Duration
 
 	// Version is the version that the OpenAPI description and the metrics name;

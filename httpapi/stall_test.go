@@ -5,13 +5,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sitebackup/sitebackup/backup"
 	"github.com/sitebackup/sitebackup/httpapi"
 )
 
@@ -52,5 +55,47 @@ func TestStalledBodies(t *testing.T) {
 			require.Error(t, err)
 			require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection is left open")
 		})
+	}
+}
+
+// Who asks with a wait and then reads nothing is dropped, as the server's own timeout
+// for writing, which a wait puts off, would have it.
+func TestPollsLeaveStalledReaders(t *testing.T) {
+	t.Parallel()
+	b := setup(t, settings{})
+	labels := make(map[string]string)
+	for i := range 32 {
+		labels[strconv.Itoa(i)] = strings.Repeat("x", 255)
+	}
+	started, err := b.client.Start(t.Context(), backup.StartParams{UserID: "u", SiteID: "s", Labels: labels})
+	require.NoError(t, err)
+	handler, err := httpapi.NewHandler(b.client, &httpapi.Options{StallTimeout: 500 * time.Millisecond})
+	require.NoError(t, err)
+	server := httptest.NewUnstartedServer(handler)
+	server.Listener = smallBuffers{server.Listener}
+	server.Config.WriteTimeout = 500 * time.Millisecond
+	closed := make(chan struct{}, 1)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4096))
+	go func() {
+		for range 2000 { // more than the buffers take, 8 KiB each
+			if _, err := io.WriteString(conn, "GET /backup/"+started.ID+"?wait=1s HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "the connection is left open")
 	}
 }
