@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
@@ -30,7 +29,7 @@ type backupStartCmd struct {
 	User              string            `required:"" placeholder:"ID" help:"The user."`
 	Site              string            `required:"" placeholder:"ID" help:"The user's site."`
 	Providers         []string          `name:"provider" placeholder:"NAME" help:"An export to make; may be given more than once. Defaults to all."`
-	Labels            map[string]string `name:"label" placeholder:"KEY=VALUE" help:"A label; may be given more than once."`
+	Labels            map[string]string `name:"label" mapsep:"none" placeholder:"KEY=VALUE" help:"A label; may be given more than once."`
 	ContinueOnFailure bool              `help:"Keep the other exports running when one fails for good."`
 	SizeLimit         config.Size       `placeholder:"SIZE" help:"The most that all exports together may amount to, such as 10GiB."`
 	IfActive          string            `enum:"start,join,reject" default:"start" help:"What to do if the site has a backup that hasn't ended: start another one, join it, or reject the request."`
@@ -113,13 +112,7 @@ type named struct {
 	ID string `arg:"" help:"The backup's id."`
 }
 
-// id is the id, lest an empty one ask for something else.
-func (n *named) id() (string, error) {
-	if id := strings.TrimSpace(n.ID); id != "" && id != "." && id != ".." {
-		return id, nil
-	}
-	return "", &statusError{statusUsage, fmt.Errorf("%q is no backup's id", n.ID)}
-}
+func (n *named) id() (string, error) { return checkID("backup", n.ID) }
 
 // one sends a request about a backup, and prints what comes back.
 func (n *named) one(ctx context.Context, sys *system, c *cli, send func(*client.Client) request) error {

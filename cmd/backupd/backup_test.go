@@ -32,11 +32,11 @@ func TestBackupCommands(t *testing.T) {
 	env := []string{"BACKUPD_SERVER=" + url, "BACKUPD_TOKEN=" + token}
 	dir := filepath.Join(t.TempDir(), "copy")
 
-	b := asked[client.Backup](t, env, 0, "backup", "start", "--user", "u", "--site", "s", "--label", "why=test", "--key", "k", "--watch")
+	b := asked[client.Backup](t, env, 0, "backup", "start", "--user", "u", "--site", "s", "--label", "why=a;b", "--key", "k", "--watch")
 	require.Equal(t, client.BackupStatusDone, b.Status)
-	require.Equal(t, map[string]string{"why": "test"}, b.Labels)
+	require.Equal(t, map[string]string{"why": "a;b"}, b.Labels)
 	id := b.ID.String()
-	again := asked[client.Backup](t, env, 0, "backup", "start", "--user", "u", "--site", "s", "--label", "why=test", "--key", "k")
+	again := asked[client.Backup](t, env, 0, "backup", "start", "--user", "u", "--site", "s", "--label", "why=a;b", "--key", "k")
 	require.Equal(t, b.ID, again.ID)
 	require.Equal(t, b, asked[client.Backup](t, env, 0, "backup", "show", id))
 	for range 3 {

@@ -27,7 +27,7 @@ type demoCmd struct {
 // Run runs the demo.
 func (c *demoCmd) Run(ctx context.Context, sys *system) error {
 	if c.Size <= 0 {
-		return errors.New("--size must be at least 1 byte")
+		return usage("--size must be at least 1 byte")
 	}
 	listener, note, err := c.listen(ctx)
 	if err != nil {

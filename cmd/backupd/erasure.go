@@ -35,14 +35,14 @@ func (e *erasureStartCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	}
 	for _, id := range []string{e.User, e.Site} {
 		if id == "." || id == ".." { // no path can have them
-			return &statusError{statusUsage, fmt.Errorf("%q can't be sent as an id", id)}
+			return usage("%q can't be sent as an id", id)
 		}
 	}
 	if strings.TrimSpace(e.User) == "" {
-		return &statusError{statusUsage, errors.New("--user must not be empty")}
+		return usage("--user must not be empty")
 	}
 	if !e.Yes {
-		return &statusError{statusUsage, fmt.Errorf("this erases %s, and there is no way back: say --yes", what)}
+		return usage("this erases %s, and there is no way back: say --yes", what)
 	}
 	api, err := c.Erasure.client()
 	if err != nil {
@@ -78,7 +78,7 @@ func awaitErasure(ctx context.Context, sys *system, api *client.Client, e *clien
 	for e.Status != client.ErasureStatusDone {
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("erasure %s goes on without this command: %w", e.ID, context.Cause(ctx))
+			return nil, interrupted(ctx, context.Cause(ctx), "erasure "+e.ID.String()+" goes on")
 		case <-tick.C:
 		}
 		now, err := client.Read[client.Erasure](api.GetErasure(ctx, e.ID.String()))
@@ -111,9 +111,9 @@ type erasureShowCmd struct {
 
 // Run shows an erasure.
 func (s *erasureShowCmd) Run(ctx context.Context, sys *system, c *cli) error {
-	id := strings.TrimSpace(s.ID)
-	if id == "" || id == "." || id == ".." {
-		return &statusError{statusUsage, fmt.Errorf("%q is no erasure's id", s.ID)}
+	id, err := checkID("erasure", s.ID)
+	if err != nil {
+		return err
 	}
 	api, err := c.Erasure.client()
 	if err != nil {

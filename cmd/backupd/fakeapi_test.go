@@ -89,10 +89,11 @@ func TestVerifyWithoutResult(t *testing.T) {
 func TestWaitInterrupted(t *testing.T) {
 	t.Parallel()
 	for text, args := range map[string][]string{
-		"interrupted; the backup goes on":                               {"watch", fakeID},
-		"interrupted; run the command again to go on with the download": {"download", fakeID, filepath.Join(t.TempDir(), "copy")},
+		"interrupted; the backup goes on":                               {"backup", "watch", fakeID},
+		"interrupted; run the command again to go on with the download": {"backup", "download", fakeID, filepath.Join(t.TempDir(), "copy")},
+		"interrupted; erasure " + fakeID + " goes on":                   {"erasure", "start", "--user", "u", "--yes"},
 	} {
-		t.Run(args[0], func(t *testing.T) {
+		t.Run(args[1], func(t *testing.T) {
 			t.Parallel()
 			f := &fakeAPI{status: "running", asked: make(chan struct{}, 1)}
 			f.content = func(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +101,7 @@ func TestWaitInterrupted(t *testing.T) {
 				f.asked <- struct{}{}
 				<-r.Context().Done()
 			}
-			p := start(t, f.env(t), append([]string{"backup"}, args...)...)
+			p := start(t, f.env(t), args...)
 			select {
 			case <-f.asked:
 			case <-time.After(patience):

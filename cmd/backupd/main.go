@@ -58,7 +58,7 @@ func main() {
 func run(ctx context.Context, args []string, sys *system) int {
 	var c cli
 	exited := false
-	parser, err := kong.New(&c, kong.Name("backupd"), kong.Description(description), kong.UsageOnError(),
+	parser, err := kong.New(&c, kong.Name("backupd"), kong.Description(description),
 		kong.Writers(sys.out, sys.err), kong.Exit(func(int) { exited = true }),
 		kong.Bind(sys, &c), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {

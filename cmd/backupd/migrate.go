@@ -71,16 +71,16 @@ type migrateDownCmd struct {
 // Run reverts migrations.
 func (d *migrateDownCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if !d.Yes {
-		return errors.New("migrate down drops tables with all that is in them: say --yes if that is what you want")
+		return usage("migrate down drops tables with all that is in them: say --yes if that is what you want")
 	}
 	opts := &migrations.DownOptions{All: d.All, RiverToo: d.River}
 	switch {
 	case d.River && !d.All:
-		return errors.New("--river goes with --all only")
+		return usage("--river goes with --all only")
 	case d.Steps != nil && d.All:
-		return errors.New("--steps and --all exclude each other")
+		return usage("--steps and --all exclude each other")
 	case d.Steps != nil && *d.Steps < 1:
-		return fmt.Errorf("--steps must be at least 1, not %d", *d.Steps)
+		return usage("--steps must be at least 1, not %d", *d.Steps)
 	case d.Steps != nil:
 		opts.Steps = *d.Steps
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
 	"github.com/sitebackup/sitebackup/httpapi/client"
@@ -40,7 +39,7 @@ type schedulePutCmd struct {
 	Paused            bool              `help:"Create it paused: its slots are skipped."`
 	MaxAge            string            `placeholder:"DURATION" help:"Alert when its newest good backup is older than this, such as 26h."`
 	Providers         []string          `name:"provider" placeholder:"NAME" help:"An export to make; may be given more than once. Defaults to all."`
-	Labels            map[string]string `name:"label" placeholder:"KEY=VALUE" help:"A label of its backups; may be given more than once."`
+	Labels            map[string]string `name:"label" mapsep:"none" placeholder:"KEY=VALUE" help:"A label of its backups; may be given more than once."`
 	ContinueOnFailure bool              `help:"Keep the other exports running when one fails for good."`
 	SizeLimit         config.Size       `placeholder:"SIZE" help:"The most that all exports of a backup together may amount to, such as 10GiB."`
 
@@ -160,7 +159,7 @@ func (l *scheduleListCmd) Run(ctx context.Context, sys *system, c *cli) error {
 // pages reads a list to its end, or until it has limit.
 func pages[T any](limit int, page func(limit int, cursor *string) ([]T, *string, error)) ([]T, error) {
 	if limit < 0 {
-		return nil, &statusError{statusUsage, errors.New("--limit must not be negative")}
+		return nil, usage("--limit must not be negative")
 	}
 	all := []T{}
 	for cursor := (*string)(nil); ; {
@@ -184,10 +183,10 @@ type scheduled struct {
 	ID string `arg:"" help:"The schedule's id."`
 }
 
-// ask is the server, and the id, lest an empty one ask for something else.
+// ask is the server, and the id.
 func (n *scheduled) ask(c *cli) (api *client.Client, id string, err error) {
-	if id = strings.TrimSpace(n.ID); id == "" || id == "." || id == ".." {
-		return nil, "", &statusError{statusUsage, fmt.Errorf("%q is no schedule's id", n.ID)}
+	if id, err = checkID("schedule", n.ID); err != nil {
+		return nil, "", err
 	}
 	api, err = c.Schedule.client()
 	return api, id, err

@@ -27,12 +27,12 @@ func TestScheduleCommands(t *testing.T) {
 	}
 
 	made := put("--cron", "30 2 * * *", "--time-zone", "Europe/Berlin", "--spread", "30min", "--overlap", "queue", "--max-age", "26h", "--provider", "db",
-		"--label", "plan=gold", "--keep-last", "7", "--keep-failed", "0s", "--size-limit", "1GiB")
+		"--label", "plan=gold;silver=1", "--keep-last", "7", "--keep-failed", "0s", "--size-limit", "1GiB")
 	require.Equal(t, "Europe/Berlin", *made.TimeZone)
 	require.Equal(t, "1d2h", *made.MaxAge)
 	require.Equal(t, int64(7), *made.Retention.KeepLast)
 	require.Equal(t, "0s", *made.Retention.KeepFailed)
-	require.Equal(t, map[string]string{"plan": "gold"}, made.Labels)
+	require.Equal(t, map[string]string{"plan": "gold;silver=1"}, made.Labels)
 	require.Equal(t, int64(1<<30), *made.SizeLimit)
 	now := put("--cron", "@daily", "--provider", "db")
 	require.Equal(t, made.ID, now.ID)

@@ -28,7 +28,7 @@ const gcPercent = 50
 // Run serves until ctx ends.
 func (s *serveCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if s.NoWorkers && s.NoAPI {
-		return errors.New("--no-workers and --no-api together leave nothing to do")
+		return usage("--no-workers and --no-api together leave nothing to do")
 	}
 	f, problems := c.load(sys, s.listenFlags.overrides(), s.databaseFlags.overrides(), s.logFlags.overrides())
 	if s.NoWorkers {

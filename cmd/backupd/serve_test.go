@@ -240,7 +240,7 @@ func TestServeDoesNotStart(t *testing.T) {
 		"no configuration":          {[]string{"BACKUPD_CONFIG="}, nil, 1, `^backupd: there is no backupd.yaml here: say with --config or BACKUPD_CONFIG where`},
 		"no such configuration":     {nil, []string{"--config", "none.yaml"}, 1, `^backupd: there is no file .*none.yaml`},
 		"a secret missing":          {[]string{"SITE_TOKEN="}, nil, 1, `^backupd: .*:7: providers\[0\].auth.bearer: the environment variable SITE_TOKEN is not set$`},
-		"nothing to do":             {nil, []string{"--no-api", "--no-workers"}, 1, `^backupd: --no-workers and --no-api together leave nothing to do$`},
+		"nothing to do":             {nil, []string{"--no-api", "--no-workers"}, 2, `^backupd: --no-workers and --no-api together leave nothing to do$`},
 		"unknown flag":              {nil, []string{"--nope"}, 2, `^backupd: unknown flag --nope`},
 	}
 	for name, test := range tests {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -22,7 +21,7 @@ type serverFlags struct {
 func (c *serverFlags) client() (*client.Client, error) {
 	u, err := url.Parse(c.Server)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, &statusError{statusUsage, fmt.Errorf("--server must be a URL such as https://backup.example.com, not %q", c.Server)}
+		return nil, usage("--server must be a URL such as https://backup.example.com, not %q", c.Server)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // it is what it says
 	transport.ResponseHeaderTimeout = time.Minute

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/remote"
 	"github.com/sitebackup/sitebackup/httpapi/client"
@@ -28,6 +30,19 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.err.Error() }
 func (e *statusError) Unwrap() error { return e.err }
+
+// usage is an error of the command line.
+func usage(format string, args ...any) error {
+	return &statusError{statusUsage, fmt.Errorf(format, args...)}
+}
+
+// checkID is the id of a thing, lest one that no path can have asks for something else.
+func checkID(thing, text string) (string, error) {
+	if id := strings.TrimSpace(text); id != "" && id != "." && id != ".." {
+		return id, nil
+	}
+	return "", usage("%q is no %s's id", text, thing)
+}
 
 // interrupted is what a wait for the server ends with: err, or what goes on without
 // the command that a signal has ended.

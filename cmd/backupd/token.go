@@ -32,12 +32,12 @@ func (n *tokenNewCmd) Run(sys *system) error {
 	for _, name := range n.Scopes {
 		scope, err := httpapi.ParseScope(name)
 		if err != nil {
-			return fmt.Errorf("--scope: %w", err)
+			return usage("--scope: %w", err)
 		}
 		token.Scopes |= scope
 	}
 	if err := token.Validate(); err != nil {
-		return fmt.Errorf("token: %w", err)
+		return usage("token: %w", err)
 	}
 	slices.Sort(n.Scopes)
 	entry := config.Token{Name: n.Name, SHA256: token.SHA256, Scopes: slices.Compact(n.Scopes), Users: n.Users, Sites: n.Sites}

@@ -100,7 +100,7 @@ func TestTokenNewRefuses(t *testing.T) {
 		"--name a --user=":     "backupd: token: Users must be patterns of 1 to 255 bytes of UTF-8 without control characters\n",
 	} {
 		status, out, err := runs(t, nil, append([]string{"token", "new"}, strings.Fields(args)...)...)
-		require.Equal(t, 1, status)
+		require.Equal(t, 2, status)
 		require.Empty(t, out)
 		require.Equal(t, want, err)
 	}

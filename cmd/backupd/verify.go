@@ -24,7 +24,7 @@ type verifyCmd struct {
 // Run compares a copy with its manifest, as the workers do.
 func (v *verifyCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	if !(v.Sample > 0 && v.Sample <= 1) { // also not a number
-		return &statusError{statusUsage, errors.New("--sample must be more than 0 and at most 1")}
+		return usage("--sample must be more than 0 and at most 1")
 	}
 	store, key, err := v.open(ctx, sys, c)
 	if err != nil {
@@ -67,13 +67,13 @@ func unnamed(dir string, found *backup.Verification) error {
 
 func (v *verifyCmd) open(ctx context.Context, sys *system, c *cli) (blob.Store, string, error) {
 	if (v.Dir == "") == (v.Manifest == "") {
-		return nil, "", &statusError{statusUsage, errors.New("one of --dir and --manifest must be given")}
+		return nil, "", usage("one of --dir and --manifest must be given")
 	}
 	if v.Dir != "" {
 		return remote.Folder{Dir: v.Dir}, remote.ManifestName, nil
 	}
 	if err := blob.ValidateKey(v.Manifest); err != nil {
-		return nil, "", &statusError{statusUsage, fmt.Errorf("--manifest: %w", err)}
+		return nil, "", usage("--manifest: %w", err)
 	}
 	f, problems := c.load(sys)
 	if err := problems.WithoutUnset("database", "providers", "api").Err(); err != nil {
