@@ -22,6 +22,13 @@ func TestAllowedHosts(t *testing.T) {
 
 	require.Equal(t, []string{"localhost", "backup.example.com"}, allowedHosts(loopback, f))
 	require.Empty(t, allowedHosts(everywhere, f))
+	for _, url := range []string{"http://localhost:3000", "http://127.0.0.1:3000"} { // as in compose.yaml
+		f.Server.BaseURL = url
+		require.Contains(t, allowedHosts(everywhere, f), "localhost", url)
+		require.NotContains(t, allowedHosts(everywhere, f), "backup.example.com")
+	}
+	f.Server.BaseURL = ""
+	require.Empty(t, allowedHosts(everywhere, f))
 	f.API.Tokens = []config.Token{{}}
 	require.Empty(t, allowedHosts(loopback, f))
 }

@@ -74,20 +74,25 @@ func urlOf(l net.Listener) string {
 	return "http://" + l.Addr().String()
 }
 
-// allowedHosts are the names that requests may be for: on a loopback address
-// only such as belong to this machine, or to the server's own URL. Where
-// credentials are asked for it is any name: a page of another site that has let
-// its own name point here has none of them, since a browser keeps them by name.
+// allowedHosts are the names that requests may be for where being on this machine is
+// the only credential: on a loopback address, and where people reach the API at one,
+// such as through a port that a container publishes. Those are the machine's own and that
+// of the server's URL. Where credentials are asked for it is any name: a page of another
+// site that has let its own name point here has none of them, since a browser keeps them
+// by name.
 func allowedHosts(l net.Listener, f *config.File) []string {
 	if len(f.API.Tokens) > 0 {
 		return nil
 	}
-	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
-		return nil
-	}
 	hosts := []string{"localhost"}
-	if u, err := url.Parse(f.Server.BaseURL); err == nil && u.Hostname() != "" {
+	u, err := url.Parse(f.Server.BaseURL)
+	if err == nil && u.Hostname() != "" && u.Hostname() != hosts[0] {
 		hosts = append(hosts, u.Hostname())
+	}
+	addr, ok := l.Addr().(*net.TCPAddr)
+	here := ok && addr.IP.IsLoopback()
+	if !here && (err != nil || u.Hostname() != hosts[0] && !net.ParseIP(u.Hostname()).IsLoopback()) {
+		return nil
 	}
 	return hosts
 }
