@@ -1,19 +1,23 @@
-package config_test
+package app
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/sitebackup/sitebackup/backup"
+	"github.com/sitebackup/sitebackup/backup/httpexport"
+	"github.com/sitebackup/sitebackup/backup/retention"
 	"github.com/sitebackup/sitebackup/cmd/backupd/internal/config"
+	"github.com/sitebackup/sitebackup/httpapi"
+	"github.com/sitebackup/sitebackup/jobs"
 )
 
 const example = "../../../../examples/backupd.yaml"
@@ -89,7 +93,7 @@ func requireKeys(t *testing.T, node *yaml.Node, of reflect.Type, path string) {
 	}
 }
 
-// The defaults that can be asked for are those of the example.
+// The defaults of the example are those that hold for a file that leaves them out.
 func TestExampleDefaults(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "all.yaml")
@@ -100,12 +104,52 @@ func TestExampleDefaults(t *testing.T) {
 	require.Equal(t, none.Log, f.Log)
 	require.Equal(t, none.Server.Listen, f.Server.Listen)
 
-	p := f.Providers[0]
-	client, err := backup.New(&backup.Config{Providers: []backup.ProviderConfig{{Name: "site"}}})
+	none.Providers = []config.Provider{{Name: f.Providers[0].Name, Type: "http", URL: f.Providers[0].URL, Pages: &config.Pages{}}}
+	require.Equal(t, effective(t, none), effective(t, f))
+
+	require.Equal(t, retention.DefaultKeepFailed, *f.Retention.KeepFailed)
+	s, set := f.Schedules[0], map[string]string{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[httpapi.ScheduleRequest]()) {
+		if value := field.Tag.Get("default"); value != "" {
+			set[field.Name] = value
+		}
+	}
+	require.Equal(t, map[string]string{"Name": s.Name, "TimeZone": s.TimeZone, "CatchUp": s.CatchUp, "Overlap": s.Overlap}, set)
+	require.Zero(t, s.Spread)
+	require.Zero(t, s.StartingDeadline)
+}
+
+// effective are the settings with which a process would work, by their names.
+func effective(t *testing.T, f *config.File) map[string]any {
+	t.Helper()
+	found := make(map[string]any)
+	add := func(of string, v reflect.Value) {
+		for i := range v.NumField() {
+			name := v.Type().Field(i).Name
+			switch field := v.Field(i); {
+			case field.CanInt():
+				found[of+"."+name] = field.Int()
+			case field.Kind() == reflect.Bool:
+				found[of+"."+name] = field.Bool()
+			}
+		}
+	}
+	pool, err := pgxpool.New(t.Context(), "postgres://localhost/unused")
 	require.NoError(t, err)
-	require.Equal(t, &backup.ProviderConfig{
-		Name: p.Name, AllowEmpty: p.AllowEmpty, AllowUnproven: p.AllowUnproven, MinSize: int64(p.MinSize), MaxSize: int64(p.MaxSize),
-		MaxAttempts: p.MaxAttempts, MaxWorkers: p.MaxWorkers, MaxRunning: p.MaxRunning,
-		RetryFor: time.Duration(p.RetryFor), StallTimeout: time.Duration(p.StallTimeout), OpenTimeout: time.Duration(p.OpenTimeout),
-	}, client.Provider("site"))
+	t.Cleanup(pool.Close)
+	a := &App{file: f, opts: Options{Workers: true, Log: slog.New(slog.DiscardHandler)}, pool: pool, Store: unusedStore{}}
+	require.NoError(t, a.makeClient(t.Context()))
+	workers, err := jobs.New(a.Client, jobsConfig(&f.Workers, nil, a.opts.Log))
+	require.NoError(t, err)
+	add("jobs", reflect.ValueOf(workers).Elem().FieldByName("cfg"))
+	client := reflect.ValueOf(a.Client).Elem().FieldByName("cfg")
+	add("backup", client)
+	add("keep", client.FieldByName("Keep"))
+	add("provider", reflect.ValueOf(a.Client.Provider("site")).Elem())
+	source, ok := a.Client.Provider("site").Provider.(*httpexport.Provider)
+	require.True(t, ok)
+	export := reflect.ValueOf(source).Elem().FieldByName("config").Elem()
+	add("export", export)
+	add("pages", export.FieldByName("Pages").Elem())
+	return found
 }
