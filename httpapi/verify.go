@@ -38,7 +38,7 @@ func (a *api) registerVerify(to huma.API) {
 		OperationID: "verifyBackup", Method: http.MethodPost, Path: "/backup/{id}/verify", Tags: []string{tag}, DefaultStatus: http.StatusAccepted,
 		Summary: "Verify the stored copy of a backup that is done",
 		Description: "What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. " +
-			"Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.",
+			"Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.",
 		RequestBody: body,
 	}, append([]Code{CodeNotFound, CodeStateConflict}, bodyFailures...)...), func(ctx context.Context, in *verifyInput) (*backupOutput, error) {
 		if in.err != nil {

@@ -54,7 +54,7 @@ type Verification struct {
 	Objects    int       `json:"objects" doc:"How many exports were checked." example:"2"`
 	Parts      int       `json:"parts" doc:"How many parts were read." example:"16"`
 	Bytes      int64     `json:"bytes" doc:"How many bytes were read." example:"134217728"`
-	Problems   []Damage  `json:"problems" nullable:"false" doc:"All damage that was found. It is empty if there is none."`
+	Problems   []Damage  `json:"problems" nullable:"false" doc:"The damage that was found, of each export at most the first ten differences. It is empty if there is none."`
 	Error      *Failure  `json:"error,omitempty" doc:"Why the verification has no result, for example because the store couldn't be read or the verification was canceled."`
 }
 

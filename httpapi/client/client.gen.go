@@ -1734,7 +1734,7 @@ type Verification struct {
 	// Example: 16
 	Parts int64 `json:"parts"`
 
-	// Problems All damage that was found. It is empty if there is none.
+	// Problems The damage that was found, of each export at most the first ten differences. It is empty if there is none.
 	Problems []Damage `json:"problems"`
 
 	// Sample The share of each export's parts that was read. With 1, everything was read, and the SHA-256 was compared, too.
@@ -2573,7 +2573,7 @@ type ClientInterface interface {
 
 	// VerifyBackupWithBody Verify the stored copy of a backup that is done
 	//
-	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
+	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2582,7 +2582,7 @@ type ClientInterface interface {
 
 	// VerifyBackup Verify the stored copy of a backup that is done
 	//
-	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
+	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2971,7 +2971,7 @@ func (c *Client) HeadTaskContent(ctx context.Context, id string, provider string
 
 // VerifyBackupWithBody Verify the stored copy of a backup that is done
 //
-// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
+// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2990,7 +2990,7 @@ func (c *Client) VerifyBackupWithBody(ctx context.Context, id string, contentTyp
 
 // VerifyBackup Verify the stored copy of a backup that is done
 //
-// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
+// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5152,7 +5152,7 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyBackupWithBodyWithResponse Verify the stored copy of a backup that is done
 	//
-	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
+	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5161,7 +5161,7 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyBackupWithResponse Verify the stored copy of a backup that is done
 	//
-	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
+	// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9410,7 +9410,7 @@ func (c *ClientWithResponses) HeadTaskContentWithResponse(ctx context.Context, i
 
 // VerifyBackupWithBodyWithResponse Verify the stored copy of a backup that is done
 //
-// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
+// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9425,7 +9425,7 @@ func (c *ClientWithResponses) VerifyBackupWithBodyWithResponse(ctx context.Conte
 
 // VerifyBackupWithResponse Verify the stored copy of a backup that is done
 //
-// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of all damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
+// What is stored is read and compared with the manifest: lengths, the CRC-64 of each part, and the SHA-256 of each export. Meanwhile the member verifying is true. Afterwards the member verification has the result: verifiedAt is set if nothing is wrong, and otherwise corruptAt, with the provider and part of the damage. Requesting a verification that is already under way changes nothing; one with another sample replaces it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
