@@ -65,6 +65,9 @@ func ScheduleQueries() map[string]ScheduleQuery {
 	}
 }
 
+// GovernedPairsQuery is how retention finds the next pairs where the server has no policy.
+func GovernedPairsQuery() string { return pairsQuery(governed, hasPolicy) }
+
 // Live reports whether the reader has caught up.
 func (s *Subscription) Live() bool {
 	s.w.mu.Lock()

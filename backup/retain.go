@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -232,17 +233,11 @@ func (c *Client) retentionGroup(ctx context.Context, id, zone string, stored []b
 	return retention.Group{Policy: policy, Location: loc}
 }
 
-// pairsAfter are the next pairs in a table, or in what stands for one, by one look at its
-// index for each, however many rows a pair has. where limits rows of the alias b.
-func (c *Client) pairsAfter(ctx context.Context, q querier, table, where string, after Pair, limit int, args named) ([]Pair, error) {
+// pairsAfter are the next pairs in tables, by one look at an index of each for each pair,
+// however many rows a pair has. where limits rows of the alias b.
+func (c *Client) pairsAfter(ctx context.Context, q querier, tables []string, where string, after Pair, limit int, args named) ([]Pair, error) {
 	args["after_user"], args["after_site"], args["limit"] = after.UserID, after.SiteID, limit
-	next := func(user, site string) string {
-		return `(SELECT b.user_id, b.site_id FROM ` + table + ` b WHERE (b.user_id, b.site_id) > (` + user + `, ` + site + `)` + where + `
-			ORDER BY b.user_id, b.site_id LIMIT 1)`
-	}
-	rows, err := q.Query(ctx, c.sql(`WITH RECURSIVE p AS (`+next("@after_user", "@after_site")+`
-		UNION ALL SELECT n.user_id, n.site_id FROM p CROSS JOIN LATERAL `+next("p.user_id", "p.site_id")+` n)
-		SELECT p.user_id, p.site_id FROM p LIMIT @limit`), args)
+	rows, err := q.Query(ctx, c.sql(pairsQuery(tables, where)), args)
 	if err != nil {
 		return nil, fmt.Errorf("read pairs: %w", err)
 	}
@@ -251,4 +246,20 @@ func (c *Client) pairsAfter(ctx context.Context, q querier, table, where string,
 		return nil, fmt.Errorf("read pairs: %w", err)
 	}
 	return pairs, nil
+}
+
+// pairsQuery limits what it takes from each table by itself: Postgres sorts all of a union
+// whose rows are only limited together.
+func pairsQuery(tables []string, where string) string {
+	next := func(user, site string) string {
+		looks := make([]string, len(tables))
+		for i, table := range tables {
+			looks[i] = `(SELECT b.user_id, b.site_id FROM {{schema}}.` + table + ` b WHERE (b.user_id, b.site_id) > (` + user + `, ` + site + `)` + where + `
+				ORDER BY b.user_id, b.site_id LIMIT 1)`
+		}
+		return `(SELECT * FROM (` + strings.Join(looks, " UNION ALL ") + `) b ORDER BY b.user_id, b.site_id LIMIT 1)`
+	}
+	return `WITH RECURSIVE p AS (` + next("@after_user", "@after_site") + `
+		UNION ALL SELECT n.user_id, n.site_id FROM p CROSS JOIN LATERAL ` + next("p.user_id", "p.site_id") + ` n)
+		SELECT p.user_id, p.site_id FROM p LIMIT @limit`
 }

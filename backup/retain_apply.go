@@ -29,9 +29,12 @@ type Applied struct {
 	Next    *Pair // where to go on, maybe with the pair that it ended in; nil: there are no more
 }
 
-// governedPairs are those with a schedule that has a policy, or had one when it went.
-const governedPairs = `(SELECT user_id, site_id FROM {{schema}}.backup_schedule WHERE retention IS NOT NULL
-	UNION ALL SELECT user_id, site_id FROM {{schema}}.backup_schedule_gone WHERE retention IS NOT NULL)`
+// governed are the tables of the pairs with a schedule that has a policy, or had one when
+// it went.
+var governed = []string{"backup_schedule", "backup_schedule_gone"}
+
+// hasPolicy limits their rows.
+const hasPolicy = " AND b.retention IS NOT NULL"
 
 // ApplyRetention goes through up to limit pairs behind after, in their order, and makes
 // deleting what retention lets go of, until that is some hundreds. Only pairs with a policy are looked at: where
@@ -48,11 +51,11 @@ func (l *Ledger) ApplyRetention(ctx context.Context, after Pair, limit int) (don
 	if c.cfg.Pool == nil {
 		return done, errNoPool
 	}
-	table := "{{schema}}.backup"
+	tables, where := []string{"backup"}, ""
 	if c.cfg.Retention == nil {
-		table = governedPairs
+		tables, where = governed, hasPolicy
 	}
-	pairs, err := c.pairsAfter(ctx, c.cfg.Pool, table, "", after, limit, named{})
+	pairs, err := c.pairsAfter(ctx, c.cfg.Pool, tables, where, after, limit, named{})
 	if err != nil {
 		return done, err
 	}

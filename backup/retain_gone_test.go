@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sitebackup/sitebackup/backup"
@@ -58,6 +61,28 @@ func TestRetentionOfGoneScheduleWithoutDefault(t *testing.T) {
 	require.NoError(t, b.client.DeleteSchedule(b.ctx, id, 0))
 	b.apply()
 	b.requireGoing(old)
+}
+
+// Whose backups are governed is found by the indexes, one row at a time, among many schedules
+// that have a policy and many that are gone and had none.
+func TestRetentionFindsGovernedPairs(t *testing.T) {
+	b := setup(t)
+	manySchedules(t, b.pool, pgx.Identifier{b.schema}.Sanitize(), 20_000, caseDay)
+	b.exec(`UPDATE {backup_schedule} SET retention = jsonb_build_object('keepLast', 1) WHERE substr(site_id, 2)::int % 2 = 0`)
+	b.exec(`INSERT INTO {backup_schedule_gone} (id, user_id, site_id, time_zone, retention, deleted_at)
+		SELECT gen_random_uuid(), 'u', 's' || g, 'UTC', CASE WHEN g > 20000 THEN jsonb_build_object() END, now() FROM generate_series(1, 20100) g`)
+	b.exec(`VACUUM ANALYZE {backup_schedule}, {backup_schedule_gone}`)
+	rows, err := b.pool.Query(b.ctx, b.in("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "+strings.ReplaceAll(backup.GovernedPairsQuery(), "{{schema}}", pgx.Identifier{b.schema}.Sanitize())),
+		pgx.NamedArgs{"after_user": "", "after_site": "", "limit": 150})
+	require.NoError(t, err)
+	plan := collect(b, rows)
+	require.Contains(t, plan[0], "rows=150")
+	read := regexp.MustCompile(`(?:rows=|Filter: )(\d+)`)
+	for _, line := range plan {
+		if n := read.FindStringSubmatch(line); n != nil {
+			require.LessOrEqual(t, len(n[1]), 3, "hundreds of rows, and not thousands, in:\n%s", strings.Join(plan, "\n"))
+		}
+	}
 }
 
 // What is known of a schedule that is gone is kept as long as a backup of it.

@@ -166,7 +166,7 @@ func (p *planPage) pairs(ctx context.Context, c *Client) ([]Pair, error) {
 		where += " AND b.site_id = @site"
 		args["site"] = p.SiteID
 	}
-	more, err := c.pairsAfter(ctx, c.cfg.Pool, "{{schema}}.backup", where, from, planPairsAtOnce, args)
+	more, err := c.pairsAfter(ctx, c.cfg.Pool, []string{"backup"}, where, from, planPairsAtOnce, args)
 	return append(pairs, more...), err
 }
 
