@@ -64,7 +64,7 @@ func put(at string, change func(*backup.ScheduleParams)) step {
 func pause(at string, paused bool) step {
 	return func(s *scheduled) {
 		*s.now = clockAt(s, at)
-		_, err := s.client.PauseSchedule(s.ctx, s.id, paused)
+		_, err := s.client.PauseSchedule(s.patience(), s.id, paused)
 		require.NoError(s, err)
 	}
 }
@@ -180,6 +180,8 @@ func TestScheduleCases(t *testing.T) {
 		"deadline and overlap allow":                 {all(allow, deadline(10*time.Minute)), []step{tick("1:00", "2:10", "3:11")}, []string{"01:00 started", "02:00 started", "03:00 skipped deadline"}},
 		"pause and deadline are one pause":           {all(allow, deadline(10*time.Minute)), []step{tick("1:00"), pause("1:10", true), tick("2:30"), pause("2:40", false), tick("3:10")}, []string{"01:00 started", "02:00 skipped paused", "03:00 started"}},
 		"clock that goes back":                       {asItWas, []step{tick("1:00"), end, tick("0:10", "1:00", "1:30", "2:00")}, []string{"01:00 started", "02:00 started"}},
+		"clock that goes back, between two pauses": {asItWas, []step{pause("0:40", true), pause("1:30", false), pause("0:50", true), pause("1:40", false), tick("2:00")},
+			[]string{"01:00 skipped paused", "02:00 started"}},
 		"deleted and made again": {asItWas, []step{tick("1:00"), end, func(s *scheduled) {
 			require.NoError(s, s.client.DeleteSchedule(s.ctx, s.id, 0))
 		}, put("2:30", asItWas), tick("2:30", "3:00")}, []string{"03:00 started"}},

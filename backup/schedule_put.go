@@ -174,7 +174,7 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 // another one begins: later only that is known.
 func (c *Client) decidePaused(ctx context.Context, tx pgx.Tx, s *Schedule, now time.Time) error {
 	now = now.Add(-time.Microsecond) // a slot of this moment is one of the pause that begins
-	for s.resumedAt != nil && s.NextRunAt != nil && s.NextRunAt.Before(*s.resumedAt) {
+	for s.resumedAt != nil && s.isDue(now) && s.NextRunAt.Before(*s.resumedAt) {
 		if _, err := c.tickLocked(ctx, tx, []*due{{Schedule: s}}, now); err != nil {
 			return err
 		}
