@@ -172,6 +172,18 @@ func TestFreshnessOfDamage(t *testing.T) {
 	}
 }
 
+// An edit doesn't put off the look at a schedule whose newest backup was found damaged.
+func TestFreshnessOfDamageThatNobodyHasLookedAt(t *testing.T) {
+	w := watch(t)
+	*w.now = clockAt(t, "1:50")
+	id := w.good(w.id)
+	w.check("2:10", asBefore)
+	_, err := w.client.Delete(w.ctx, id)
+	require.NoError(t, err)
+	w.put(siteID, func(p *backup.ScheduleParams) { p.Paused = true })
+	w.check("2:11", staleNow)
+}
+
 func TestFreshnessOfPausedAndEdited(t *testing.T) {
 	w := watch(t)
 	_, err := w.client.PauseSchedule(w.ctx, w.id, true)

@@ -151,7 +151,7 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 		run := s.NextSlot.Add(s.offset())
 		s.NextRunAt = &run
 	}
-	// It is to be looked at no earlier than now: nobody is behind with what was asked for just now.
+	// Its backups are to be looked at now, and not before: nobody is behind with what was asked for just now.
 	_, err = c.writeSchedule(ctx, tx, s, `
 		UPDATE {{schema}}.backup_schedule AS s SET version = version + 1, updated_at = @now, declared = @declared,
 			cron = @cron, time_zone = @zone, spread = @spread,
@@ -159,8 +159,7 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 			paused_at = CASE WHEN @paused THEN coalesce(paused_at, @now) END, retention = @retention,
 			resumed_from = CASE WHEN paused_at IS NULL OR @paused THEN resumed_from ELSE paused_at END,
 			resumed_at = CASE WHEN paused_at IS NULL OR @paused THEN resumed_at ELSE @now END,
-			max_age = @max_age, stale_at = CASE WHEN alert_at IS NOT NULL THEN @now
-				WHEN @max_age::interval IS NOT NULL THEN greatest(coalesce(last_success_at, created_at) + @max_age, @now) END,
+			max_age = @max_age, stale_at = CASE WHEN alert_at IS NOT NULL OR @max_age::interval IS NOT NULL THEN @now::timestamptz END,
 			providers = @providers, labels = @labels, continue_on_failure = @continue, max_size = @max_size,
 			next_slot = @next_slot, next_run_at = @next_run_at
 		WHERE id = @id`, now, named{"moved": moved})
