@@ -48,20 +48,22 @@ func (w *Watcher) SetSilence(d time.Duration) { w.silence = d }
 type ScheduleQuery struct {
 	SQL     string
 	Indexes []string
+	Custom  bool // Postgres is to plan it for its arguments each time
 }
 
 // ScheduleQueries are the statements of ticks, and of looks at freshness.
 func ScheduleQueries() map[string]ScheduleQuery {
 	return map[string]ScheduleQuery{
-		"due":          {dueQuery, []string{"backup_schedule_due"}},
-		"queued":       {queuedQuery, []string{"backup_schedule_queued"}},
-		"open":         {openQuery, []string{"backup_schedule_open", "backup_user_open"}},
-		"stale":        {staleQuery, []string{"backup_schedule_stale_at"}},
-		"alert":        {alertQuery, []string{"backup_schedule_alert"}},
-		"success":      {successQuery, []string{"backup_schedule_good"}},
-		"freshness":    {freshnessQuery, []string{"backup_schedule_due", "backup_schedule_ahead", "backup_schedule_stale_at", "backup_schedule_alert", "backup_schedule_good"}},
-		"last success": {lastSuccessQuery, []string{"backup_good"}},
-		"claim event":  {claimEvent, []string{"backup_schedule_event_undelivered"}},
+		"due":          {dueQuery, []string{"backup_schedule_due"}, false},
+		"queued":       {queuedQuery, []string{"backup_schedule_queued"}, false},
+		"open":         {openQuery, []string{"backup_schedule_open", "backup_user_open"}, false},
+		"stale":        {staleQuery, []string{"backup_schedule_stale_at"}, false},
+		"alert":        {alertQuery, []string{"backup_schedule_alert"}, false},
+		"success":      {successQuery, []string{"backup_schedule_good"}, false},
+		"freshness":    {freshnessQuery, []string{"backup_schedule_due", "backup_schedule_ahead", "backup_schedule_stale_at", "backup_schedule_alert", "backup_schedule_good"}, false},
+		"last success": {lastSuccessQuery, []string{"backup_good"}, false},
+		"claim event":  {claimEvent, []string{"backup_schedule_event_undelivered"}, false},
+		"list alerts":  {"SELECT " + scheduleColumns + " FROM {{schema}}.backup_schedule s WHERE true" + alerts + " ORDER BY s.id LIMIT @limit", []string{"backup_schedule_alert", "backup_schedule_stale_at"}, true},
 	}
 }
 
