@@ -173,9 +173,9 @@
 // the store after its backup has been deleted. Deletions therefore leave tombstones: ten
 // minutes later, and again a week later, the same job looks at where the deleted backup
 // was and removes what it finds. An erasure turns the tombstones of its tenant into digests
-// that name nobody; for those another hourly job looks through the whole store, when one
-// is due. A deletion that was given up, because the store was away for too long, begins
-// again with the next hour's pass.
+// that name nobody; for those another job looks through the whole store, once for all that
+// are due since midnight in UTC. A deletion that was given up, because the store was away
+// for too long, begins again with the next hour's pass.
 //
 // # What is kept, and for how long
 //
@@ -197,8 +197,8 @@
 //     plus each schedule's last run, a waiting slot, and skips that are still going on.
 //     backup_schedule_event: 90 days ([Keep].Alerts).
 //   - backup_erasure: those under way, and receipts for 3 years ([Keep].Receipts).
-//   - backup_tombstone and, of what was erased, backup_forgotten: until 7 days and 10
-//     minutes after a deletion.
+//   - backup_tombstone: until 7 days and 10 minutes after a deletion. backup_forgotten, of
+//     what was erased: about 9 days.
 //   - river_job: what is still to be done; completed jobs for a day, canceled and discarded
 //     ones for a week. jobs.Configure sets that unless the host has set it.
 //

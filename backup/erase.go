@@ -79,7 +79,7 @@ func (e *ErasingError) Error() string {
 // erasure has finished, removes what it still wrote itself. What isn't found: parts of
 // uploads that no row tells of, which expire in the store within a week. What such a
 // worker has written if it is killed in that moment is found, without its name, when the
-// workers look through the store: ten minutes later, and again a week later.
+// workers look through the store: in the next night, and again a week later.
 func (c *Client) Erase(ctx context.Context, p EraseParams) (e *Erasure, err error) {
 	if err := p.validate(); err != nil {
 		return nil, err // before the database is asked: it may be away

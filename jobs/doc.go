@@ -26,9 +26,9 @@
 //   - backup_retention runs every hour on the hour: it deletes the backups that no policy
 //     keeps, begins deletions again that were given up, and removes what suspended
 //     workers wrote after a deletion.
-//   - backup_forgotten runs every hour if such a deletion was of an erased user or site,
-//     whose places nothing names any more: it lists the whole store for what was written
-//     there. It shares the queue of verifications and takes up to 50 minutes.
+//   - backup_forgotten does the last for erased users and sites, whose places nothing names
+//     any more: once a day, if such a deletion is due, it lists the whole store for what
+//     was written there. It shares the queue of verifications and takes up to 12 hours.
 //   - backup_erase erases everything that belongs to a user or a site.
 //   - backup_prune runs every hour and removes the details and receipts that
 //     [backup.Config.Keep] no longer keeps.

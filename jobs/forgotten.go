@@ -14,9 +14,9 @@ import (
 	"github.com/sitebackup/sitebackup/backup/blob"
 )
 
-// forgottenFor bounds a look through the store. A look that was cut off begins anew in the
-// next hour.
-const forgottenFor = 50 * time.Minute
+// forgottenFor bounds a look through the store, of which there is one a day at most. One that
+// was cut off begins anew on the next day.
+const forgottenFor = 12 * time.Hour
 
 func forgottenJob() (river.JobArgs, *river.InsertOpts) {
 	return backup.ForgottenArgs{}, &river.InsertOpts{
@@ -32,7 +32,7 @@ type forgottenWorker struct {
 	w *Workers
 }
 
-// Timeout is less than the time between two jobs.
+// Timeout is less than the time between two looks.
 func (f *forgottenWorker) Timeout(*river.Job[backup.ForgottenArgs]) time.Duration {
 	return forgottenFor
 }
@@ -66,7 +66,7 @@ func (f *forgottenWorker) Work(ctx context.Context, _ *river.Job[backup.Forgotte
 var errForgotten = errors.New("what was written to an erased backup's place can't be removed: the worker's log says why")
 
 // bury reads the whole list before anything in it is removed: a store's pages may shift.
-// What can't be removed doesn't keep the others, and is looked for again in an hour.
+// What can't be removed doesn't keep the others, and is looked for again on the next night.
 func (f *forgottenWorker) bury(ctx context.Context, d *backup.Forgotten) (removed int, err error) {
 	var keys, ids []string
 	for o, err := range f.w.store.List(ctx, d.Prefix) {
