@@ -218,6 +218,16 @@ func TestRetentionUnreadable(t *testing.T) {
 	}
 }
 
+// A pause leaves the rules in a policy that this release doesn't know.
+func TestPauseKeepsPolicy(t *testing.T) {
+	b := setup(t)
+	id := b.schedule("s", &retention.Policy{KeepLast: 1})
+	b.exec("UPDATE {backup_schedule} SET retention = retention || jsonb_build_object('keepLunar', 3)")
+	_, err := b.client.PauseSchedule(b.ctx, id, true)
+	require.NoError(t, err)
+	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup_schedule} WHERE paused_at IS NOT NULL AND retention = jsonb_build_object('keepLast', 1, 'keepLunar', 3)"))
+}
+
 func TestRetentionConfig(t *testing.T) {
 	t.Parallel()
 	_, err := backup.New(&backup.Config{Retention: &retention.Policy{}})

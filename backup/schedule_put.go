@@ -135,6 +135,7 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 		}
 	}
 	moved := s.Cron != p.Cron || s.TimeZone != p.TimeZone
+	samePolicy := s.Retention == p.Retention // a pause's: in the row there may be rules that only a later release knows
 	s.ScheduleParams = p
 	s.parsed = nil
 	if moved { // or else it was valid, and may be paused even if it can't be read any more
@@ -156,13 +157,13 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 		UPDATE {{schema}}.backup_schedule AS s SET version = version + 1, updated_at = @now, declared = @declared,
 			cron = @cron, time_zone = @zone, spread = @spread,
 			spread_at = CASE WHEN spread = @spread OR @moved THEN spread_at ELSE @now END, catch_up = @catch_up, overlap = @overlap, starting_deadline = @deadline,
-			paused_at = CASE WHEN @paused THEN coalesce(paused_at, @now) END, retention = @retention,
+			paused_at = CASE WHEN @paused THEN coalesce(paused_at, @now) END, retention = CASE WHEN @same_policy THEN retention ELSE @retention END,
 			resumed_from = CASE WHEN paused_at IS NULL OR @paused THEN resumed_from ELSE paused_at END,
 			resumed_at = CASE WHEN paused_at IS NULL OR @paused THEN resumed_at ELSE @now END,
 			max_age = @max_age, stale_at = CASE WHEN alert_at IS NOT NULL OR @max_age::interval IS NOT NULL THEN @now::timestamptz END,
 			providers = @providers, labels = @labels, continue_on_failure = @continue, max_size = @max_size,
 			next_slot = @next_slot, next_run_at = @next_run_at
-		WHERE id = @id`, now, named{"moved": moved})
+		WHERE id = @id`, now, named{"moved": moved, "same_policy": samePolicy})
 	if err != nil {
 		return nil, err
 	}
