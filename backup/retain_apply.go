@@ -13,13 +13,17 @@ import (
 	"github.com/sitebackup/sitebackup/backup/retention"
 )
 
-// removeAtOnce bounds the backups of one transaction, which has a pair's ended
-// backups locked.
-const removeAtOnce = 50
+const (
+	// removeAtOnce bounds the backups of one transaction, which has a pair's ended backups
+	// locked. Where the pair has very many, removeShare bounds which part of them they are:
+	// to lock and read them all takes longer than to remove a few.
+	removeAtOnce = 50
+	removeShare  = 200
 
-// removeMost bounds about how many backups one call of ApplyRetention removes: whoever
-// calls it has other things to do, too.
-const removeMost = 10 * removeAtOnce
+	// removeMost bounds about how many backups one call of ApplyRetention removes: whoever
+	// calls it has other things to do, too.
+	removeMost = 10 * removeAtOnce
+)
 
 // Applied says what ApplyRetention did.
 type Applied struct {
@@ -104,20 +108,18 @@ func (l *Ledger) ApplyRetention(ctx context.Context, after Pair, limit int) (don
 // applyTo applies retention to a pair, in as many transactions as that takes, until it
 // has removed most. More says that there may be more.
 func (c *Client) applyTo(ctx context.Context, p Pair, most int) (removed int, more bool, err error) {
-	for removed < most {
+	for more = true; more && removed < most; {
 		var n int
-		err := c.inTx(ctx, func(tx pgx.Tx) (err error) {
-			n, err = c.applyTx(ctx, tx, p)
+		err = c.inTx(ctx, func(tx pgx.Tx) (err error) {
+			n, more, err = c.applyTx(ctx, tx, p)
 			return err
 		})
 		if err != nil {
 			return removed, false, err
 		}
-		if removed += n; n < removeAtOnce {
-			return removed, false, nil
-		}
+		removed += n
 	}
-	return removed, true, nil
+	return removed, more, nil
 }
 
 // applyTx locks first, in the order of ids, and reads then: what it judges can't change
@@ -125,21 +127,21 @@ func (c *Client) applyTo(ctx context.Context, p Pair, most int) (removed int, mo
 // retry it. Without that row the plan keeps more and never less: those behind it take
 // its place. The policies are locked, too: one that was made longer before this commits
 // is heeded.
-func (c *Client) applyTx(ctx context.Context, tx pgx.Tx, p Pair) (removed int, err error) {
+func (c *Client) applyTx(ctx context.Context, tx pgx.Tx, p Pair) (removed int, more bool, err error) {
 	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
-		return 0, fmt.Errorf("bound locks: %w", err)
+		return 0, false, fmt.Errorf("bound locks: %w", err)
 	}
 	ids, err := c.lockEnded(ctx, tx, p)
 	if err != nil || len(ids) == 0 {
-		return 0, err
+		return 0, false, err
 	}
 	groups, err := c.retentionGroups(ctx, tx, []Pair{p}, "FOR SHARE NOWAIT")
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	now, err := c.now(ctx, tx)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	var plan *pairPlan
 	err = c.planRows(ctx, tx, "WHERE b.id = ANY (@ids::uuid[])", named{"ids": ids}, groups, now, func(p *pairPlan) error {
@@ -147,10 +149,9 @@ func (c *Client) applyTx(ctx context.Context, tx pgx.Tx, p Pair) (removed int, e
 		return nil
 	})
 	if err != nil || plan == nil {
-		return 0, err
+		return 0, false, err
 	}
-	removed, err = c.removePlanned(ctx, tx, plan)
-	return removed, err
+	return c.removePlanned(ctx, tx, plan)
 }
 
 func (c *Client) lockEnded(ctx context.Context, tx pgx.Tx, p Pair) ([]string, error) {
@@ -167,28 +168,29 @@ func (c *Client) lockEnded(ctx context.Context, tx pgx.Tx, p Pair) ([]string, er
 	return ids, nil
 }
 
-// removePlanned deletes, as Delete does, the oldest of those that go.
-func (c *Client) removePlanned(ctx context.Context, tx pgx.Tx, plan *pairPlan) (int, error) {
+// removePlanned deletes, as Delete does, the oldest of those that go. More says that there
+// are more.
+func (c *Client) removePlanned(ctx context.Context, tx pgx.Tx, plan *pairPlan) (removed int, more bool, err error) {
 	ids := plan.removed()
-	if len(ids) > removeAtOnce {
-		ids = ids[:removeAtOnce]
+	if most := min(max(removeAtOnce, len(plan.decisions)/removeShare), removeMost); len(ids) > most {
+		ids, more = ids[:most], true
 	}
 	if len(ids) == 0 {
-		return 0, nil
+		return 0, false, nil
 	}
 	backups, err := c.backups(ctx, tx, "WHERE b.id = ANY (@ids::uuid[]) ORDER BY b.id", named{"ids": ids})
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	reasons := plan.reasons()
 	for _, b := range backups {
 		was := b.State
 		if err := c.changeLocked(ctx, tx, b, func(ch *change) error { return ch.delete(ctx) }); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		c.cfg.Logger.InfoContext(ctx, "retention removes a backup", "backup", b.ID, "state", was, "reasons", reasons[b.ID])
 	}
-	return len(backups), nil
+	return len(backups), more, nil
 }
 
 // RetentionDecision is what becomes of a backup, and why.

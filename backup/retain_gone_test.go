@@ -121,6 +121,18 @@ func TestRetentionIsBounded(t *testing.T) {
 	require.Equal(t, 3, calls)
 }
 
+// Of a pair that has very many backups more are removed at once, since all of them are
+// locked and read each time.
+func TestRetentionOfManyBackups(t *testing.T) {
+	b := setup(t, retaining(retention.Policy{KeepLast: 1}))
+	b.exec(`INSERT INTO {backup} (id, user_id, site_id, state, created_at, finished_at, error)
+		SELECT gen_random_uuid(), $1, 's', 'failed', at, at, 'x' FROM generate_series(1, 20000), (SELECT now() - interval '30 days' AS at) t`, userID)
+	done, err := b.ledger.ApplyRetention(b.ctx, backup.Pair{}, 100)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, done.Removed, 500)
+	require.LessOrEqual(t, b.count(`SELECT count(DISTINCT xmin::text) FROM {backup} WHERE state = 'deleting'`), 6, "transactions")
+}
+
 // Of several tenants with policies, schedules and histories by chance, each loses just what
 // it loses where there is no other.
 func TestRetentionOfRandomTenants(t *testing.T) {
