@@ -12,7 +12,7 @@ import (
 // ScheduleEventName says what an event of a schedule announces.
 type ScheduleEventName string
 
-// The events.
+// The events. An alert of a schedule that is deleted ends without one.
 const (
 	ScheduleStale ScheduleEventName = "ScheduleStale" // its newest good backup is older than its MaxAge, or it has had none for so long
 	ScheduleFresh ScheduleEventName = "ScheduleFresh" // that is over, or it has no MaxAge any more

@@ -20,6 +20,10 @@ const (
 	// takes another turn behind it.
 	retentionSpell = 20 * time.Second
 
+	// sweepFor is how long a pass looks at places of deleted backups. Where there are more,
+	// the next pass over the pairs comes first.
+	sweepFor = time.Hour
+
 	// retentionTries is how often a pass is tried again in the hour.
 	retentionTries = 3
 
@@ -65,6 +69,7 @@ type retentionOutput struct {
 	Failed  int          `json:"failed"`  // looks at pairs, or at places of deleted backups, that had errors
 	Orphans int          `json:"orphans"` // objects of deleted backups
 	After   *backup.Pair `json:"after,omitempty"`
+	Swept   *time.Time   `json:"swept,omitempty"` // since when the pass has been at places of deleted backups
 }
 
 // Timeout is more than a spell, the look that goes on when it ends, and one delete.
@@ -84,7 +89,7 @@ func (r *retentionWorker) Work(ctx context.Context, job *river.Job[backup.Retent
 	}
 	more, err := r.spell(ctx, out, now().Add(retentionSpell))
 	if !more {
-		out.After = nil
+		out.After, out.Swept = nil, nil
 	}
 	if recordErr := river.RecordOutput(ctx, out); recordErr != nil {
 		return errors.Join(err, recordErr)
@@ -116,15 +121,27 @@ func (r *retentionWorker) spell(ctx context.Context, out *retentionOutput, end t
 			r.w.cfg.Logger.ErrorContext(ctx, "retention", "error", err)
 		}
 		if done.Next == nil {
-			if _, err := r.w.ledger.RetryDeletions(ctx, retryDeletions); err != nil {
-				return true, err
-			}
-			return r.sweep(ctx, out, end)
+			return r.end(ctx, out, end)
 		}
 		if out.After = done.Next; now().After(end) {
 			return true, nil
 		}
 	}
+}
+
+// end does what follows on the last pair.
+func (r *retentionWorker) end(ctx context.Context, out *retentionOutput, end time.Time) (more bool, err error) {
+	if out.Swept == nil {
+		if _, err := r.w.ledger.RetryDeletions(ctx, retryDeletions); err != nil {
+			return true, err
+		}
+		began := now()
+		out.Swept = &began
+	}
+	if more, err = r.sweep(ctx, out, end); err == nil && now().Sub(*out.Swept) > sweepFor {
+		more = false
+	}
+	return more, err
 }
 
 // sweep removes what is at tombstones that are due.
@@ -162,13 +179,13 @@ func (r *retentionWorker) bury(ctx context.Context, t backup.Tombstone) (int, er
 	if err != nil {
 		return 0, err
 	}
-	if err := d.manifests(ctx, t.Prefix, keys, &out); err != nil {
-		return out.Objects, err
-	}
-	if err := d.objects(ctx, t.Prefix, &out); err != nil {
-		return out.Objects, err
-	}
-	if out.Objects > 0 {
+	if len(keys) > 0 { // hardly ever
+		if err := d.manifests(ctx, t.Prefix, keys, &out); err != nil {
+			return out.Objects, err
+		}
+		if err := d.objects(ctx, t.Prefix, &out); err != nil {
+			return out.Objects, err
+		}
 		r.w.cfg.Logger.WarnContext(ctx, "a deleted backup's objects were written again, and removed", "backup", t.BackupID, "objects", out.Objects)
 	}
 	return out.Objects, inLedger(r.w.ledger.SweptTombstone(ctx, t))

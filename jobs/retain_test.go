@@ -212,6 +212,26 @@ func TestRetentionSweepsBesideErrors(t *testing.T) {
 	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup_tombstone} WHERE backup_id = $1 AND swept = 0 AND due_at > now() + interval '50 minutes'", ids[0]))
 }
 
+// A pass that has more places of deleted backups to look at than it comes to in an hour
+// leaves them to the next one: the pairs have their turn first.
+func TestRetentionSweepsForAnHour(t *testing.T) {
+	b := setup(t, tinyBackups(nil))
+	b.exec("INSERT INTO {backup_tombstone} (backup_id, user_id, site_id, prefix, due_at) SELECT gen_random_uuid(), 'u', 's', '', now() FROM generate_series(1, 3)")
+	w, err := New(b.client, nil)
+	require.NoError(t, err)
+	r := &retentionWorker{w: w}
+	out := &retentionOutput{After: new(backup.Pair)}
+	more, err := r.spell(b.ctx, out, now())
+	require.NoError(t, err)
+	require.True(t, more)
+	require.WithinDuration(t, now(), *out.Swept, time.Minute)
+	*out.Swept = out.Swept.Add(-time.Hour)
+	more, err = r.spell(b.ctx, out, now())
+	require.NoError(t, err)
+	require.False(t, more)
+	require.Equal(t, 1, b.count("SELECT count(*) FROM {backup_tombstone} WHERE swept = 0"))
+}
+
 func TestHourly(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 10, 59, 59, 0, time.UTC)
