@@ -293,6 +293,42 @@ func TestScheduleSpreadIsShortened(t *testing.T) {
 	}
 }
 
+// A slot that is due because the spread was made shorter wasn't due in a pause before that;
+// one that was, and that nobody had looked at, was.
+func TestScheduleSpreadIsShortenedBehindAPause(t *testing.T) {
+	resume, shorten := func(p *backup.ScheduleParams) { p.Paused = false }, func(p *backup.ScheduleParams) { p.Spread = time.Minute }
+	for name, c := range map[string]struct {
+		steps []step
+		want  string
+	}{
+		"not due in it":           {[]step{put("2:30", resume), put("2:40", shorten)}, "02:00 started"},
+		"due in it":               {[]step{put("23:00", resume), put("23:10", shorten)}, "02:00 skipped paused"},
+		"due in it, both at once": {[]step{put("23:00", all(resume, shorten))}, "02:00 skipped paused"},
+		"not due in it, at once":  {[]step{put("2:30", all(resume, shorten))}, "02:00 started"},
+		"shortened in it":         {[]step{put("2:30", shorten), put("3:00", resume)}, "02:00 skipped paused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, now := clocked(t, "2026-01-05T00:30:00Z")
+			s := &scheduled{bundle: b, now: now, params: backup.ScheduleParams{UserID: userID, SiteID: siteID, Cron: "0 2 * * *", Spread: 20 * time.Hour}}
+			for at := clockAt(t, "1:00"); at.Before(clockAt(t, "4:00")); { // another id has another share
+				if s.id != "" {
+					require.NoError(t, b.client.DeleteSchedule(b.ctx, s.id, 0))
+				}
+				got, err := b.client.PutSchedule(b.ctx, s.params)
+				require.NoError(t, err)
+				s.id, at = got.ID, *got.NextRunAt
+			}
+			put("1:50", func(p *backup.ScheduleParams) { p.Paused = true })(s)
+			for _, step := range c.steps {
+				step(s)
+			}
+			_, err := b.ledger.TickSchedules(b.ctx, 10)
+			require.NoError(t, err)
+			require.Equal(t, []string{c.want}, s.runs())
+		})
+	}
+}
+
 // What waits behind a long pause is decided a thousand slots at a time.
 func TestScheduleOfManySlots(t *testing.T) {
 	b, now := clocked(t, "2026-01-05T00:30:00Z")

@@ -129,7 +129,7 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 	if err != nil {
 		return nil, err
 	}
-	if !s.Paused && p.Paused {
+	if !s.Paused && p.Paused || s.Spread != p.Spread {
 		if err := c.decidePaused(ctx, tx, s, now); err != nil {
 			return nil, err
 		}
@@ -170,11 +170,12 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 	return c.freshSchedule(ctx, tx, s.ID)
 }
 
-// decidePaused decides the slots of the last pause that nobody has looked at, before
-// another one begins: later only that is known.
+// decidePaused decides the slots of the last pause, or the present one, that nobody has
+// looked at, before another one begins or they are due at another time: later only that
+// is known.
 func (c *Client) decidePaused(ctx context.Context, tx pgx.Tx, s *Schedule, now time.Time) error {
 	now = now.Add(-time.Microsecond) // a slot of this moment is one of the pause that begins
-	for s.resumedAt != nil && s.isDue(now) && s.NextRunAt.Before(*s.resumedAt) {
+	for s.isDue(now) && (s.Paused || s.resumedAt != nil && s.NextRunAt.Before(*s.resumedAt)) {
 		if _, err := c.tickLocked(ctx, tx, []*due{{Schedule: s}}, now); err != nil {
 			return err
 		}

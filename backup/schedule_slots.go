@@ -52,7 +52,7 @@ func (s *Schedule) decide(now time.Time, open bool) (runs []slotRun) {
 		s.LastSlot = &slot
 		s.next(slot)
 		// Not NextRunAt says how late it is: a schedule that couldn't be read was put off.
-		run := s.decideSlot(slot, slot.Add(s.offset()), now, !s.isDue(now), open)
+		run := s.decideSlot(slot, s.dueAt(slot), now, !s.isDue(now), open)
 		if run.status == RunQueued {
 			s.QueuedSlot = &slot
 		}
@@ -75,7 +75,7 @@ func appendRun(runs []slotRun, run slotRun) []slotRun {
 }
 
 func (s *Schedule) decideSlot(slot, due, now time.Time, last, open bool) slotRun {
-	late := s.late(due, now)
+	late := now.Sub(due)
 	run := slotRun{slot: slot, last: slot, slots: 1, status: RunSkipped}
 	switch {
 	case s.Paused || s.wasPaused(due):
@@ -109,7 +109,7 @@ func (s *Schedule) decideQueued(now time.Time, open bool) (run slotRun, ok bool)
 	switch {
 	case s.Paused:
 		run.reason = SkipPaused
-	case s.overdue(s.late(slot.Add(s.offset()), now)):
+	case s.overdue(now.Sub(s.dueAt(slot))):
 		run.reason = SkipDeadline
 	case open && s.Overlap != OverlapAllow:
 		return run, false
@@ -119,12 +119,13 @@ func (s *Schedule) decideQueued(now time.Time, open bool) (run slotRun, ok bool)
 	return run, true
 }
 
-// late is how late it is for a slot: not longer than the spread has been what it is.
-func (s *Schedule) late(due, now time.Time) time.Duration {
+// dueAt is when a slot is due: not before the spread has been what it is.
+func (s *Schedule) dueAt(slot time.Time) time.Time {
+	due := slot.Add(s.offset())
 	if s.spreadAt != nil && s.spreadAt.After(due) {
-		due = *s.spreadAt
+		return *s.spreadAt
 	}
-	return now.Sub(due)
+	return due
 }
 
 func (s *Schedule) overdue(late time.Duration) bool {
