@@ -119,11 +119,16 @@ func (w *Workers) unclaimed(ctx context.Context, err error) error {
 		if err := river.RecordOutput(ctx, waitOutput{Waits: early.Error()}); err != nil {
 			return err
 		}
-		return river.JobSnooze(early.Remaining)
+		return river.JobSnooze(untilDue(early))
 	default:
 		return err
 	}
 }
+
+// untilDue is how long to snooze. River adds it to the clock of this process, and compares
+// the sum with the database's: where the two differ, what remains by the database's would
+// bring the job back too soon, again and again, or too late.
+func untilDue(early *backup.EarlyError) time.Duration { return max(early.At.Sub(now()), 0) }
 
 // outdated reports whether the args are a later release's. That one's workers
 // run beside ours, and take the job when it comes up again.
