@@ -12,8 +12,6 @@ CREATE TABLE {{schema}}.backup_schedule_gone (
 );
 
 CREATE INDEX backup_schedule_gone_tenant ON {{schema}}.backup_schedule_gone (user_id, site_id);
--- whose backups retention looks at where the server has no policy
-CREATE INDEX backup_schedule_gone_retention ON {{schema}}.backup_schedule_gone (user_id, site_id) WHERE retention IS NOT NULL;
 
 COMMENT ON TABLE  {{schema}}.backup_schedule_gone IS 'Schedules that were deleted, as long as there are backups of theirs: retention judges these as if the schedule were there.';
 COMMENT ON COLUMN {{schema}}.backup_schedule_gone.retention IS 'Its policy; NULL: the server''s default.';
