@@ -60,7 +60,7 @@ func ScheduleQueries() map[string]ScheduleQuery {
 		"stale":        {staleQuery, []string{"backup_schedule_stale_at"}, false},
 		"alert":        {alertQuery, []string{"backup_schedule_alert"}, false},
 		"success":      {successQuery, []string{"backup_schedule_good"}, false},
-		"freshness":    {freshnessQuery, []string{"backup_schedule_due", "backup_schedule_ahead", "backup_schedule_stale_at", "backup_schedule_alert", "backup_schedule_good"}, false},
+		"freshness":    {freshnessQuery, []string{"backup_schedule_due", "backup_schedule_ahead", "backup_schedule_set_aside", "backup_schedule_stale_at", "backup_schedule_alert", "backup_schedule_good"}, false},
 		"last success": {lastSuccessQuery, []string{"backup_good"}, false},
 		"claim event":  {claimEvent, []string{"backup_schedule_event_undelivered"}, false},
 		"list alerts":  {"SELECT " + scheduleColumns + " FROM {{schema}}.backup_schedule s WHERE true" + alerts + " ORDER BY s.id LIMIT @limit", []string{"backup_schedule_alert", "backup_schedule_stale_at"}, true},

@@ -29,7 +29,8 @@ type Freshness struct {
 
 	// Overdue are schedules that have been due, as they are, for 5 minutes: nobody ticks.
 	// So are those whose last slot is still to come: the database's clock was ahead, and
-	// they do nothing until it is there again.
+	// they do nothing until it is there again. And so are those that a tick can't read, or
+	// can't start: the log says why.
 	Overdue   int
 	Unchecked int // schedules whose backups nobody has looked at for 5 minutes behind the time
 	Stale     int // schedules whose newest good backup is too old, without an alert yet
@@ -42,7 +43,9 @@ type Freshness struct {
 
 const freshnessQuery = `SELECT
 	(SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.next_run_at < @overdue AND s.updated_at < @overdue ORDER BY s.next_run_at LIMIT @most) o)
-		+ (SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.last_slot > @ahead ORDER BY s.last_slot LIMIT @most) h),
+		+ (SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.last_slot > @ahead ORDER BY s.last_slot LIMIT @most) h)
+		+ (SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.set_aside_until > @overdue AND coalesce(s.next_run_at >= @overdue, true)
+			ORDER BY s.set_aside_until LIMIT @most) a),
 	(SELECT count(*) FROM (SELECT FROM {{schema}}.backup_schedule s WHERE s.alert_at IS NULL AND s.stale_at IS NOT NULL AND s.stale_at < @overdue ORDER BY s.stale_at LIMIT @most) u),
 	(SELECT count(*) FROM (SELECT s.id, s.created_at, s.max_age FROM {{schema}}.backup_schedule s
 			WHERE s.alert_at IS NULL AND s.stale_at IS NOT NULL AND s.stale_at <= @now ORDER BY s.stale_at LIMIT @look) s

@@ -45,6 +45,11 @@ func TestScheduleBadRows(t *testing.T) {
 			*now = now.Add(30 * time.Minute)
 			tick(ok)
 			tick(0)
+			f, err := b.client.Freshness(b.ctx)
+			require.NoError(t, err)
+			if name != "infinite" { // which counts as one that a clock was ahead for, too
+				require.Equal(t, 4-ok, f.Overdue, "somebody must look at it")
+			}
 			*now = now.Add(5 * time.Minute) // it is tried again
 			tick(0)
 			*now = clockAt(t, "2:00")

@@ -470,3 +470,31 @@ func TestLastSuccess(t *testing.T) {
 	w.exec(`UPDATE {backup} SET state = 'failed' WHERE id = $1`, id)
 	last(map[string]string{"site": "01:00", "db": "01:00"})
 }
+
+// A schedule that can't be ticked is seen, until a tick can do it again or it is put anew.
+func TestFreshnessOfAnUnknownZone(t *testing.T) {
+	b, now := clocked(t, "2026-01-05T00:30:00Z")
+	params := backup.ScheduleParams{UserID: userID, SiteID: siteID, Cron: "@hourly"}
+	require.NoError(t, ignore(b.client.PutSchedule(b.ctx, params)))
+	for i, mend := range []func(){
+		func() { require.NoError(t, ignore(b.client.PutSchedule(b.ctx, params))) },
+		func() {
+			b.exec(`UPDATE {backup_schedule} SET time_zone = 'UTC'`)
+			*now = now.Add(time.Hour)
+			require.NoError(t, ignore(b.ledger.TickSchedules(b.ctx, 10)))
+		},
+	} {
+		*now = clockAt(t, []string{"1:00", "4:00"}[i])
+		b.exec(`UPDATE {backup_schedule} SET time_zone = 'Mars/Base', next_run_at = $1`, *now)
+		require.NoError(t, ignore(b.ledger.TickSchedules(b.ctx, 10)))
+		f, err := b.client.Freshness(b.ctx)
+		require.NoError(t, err)
+		require.Equal(t, 1, f.Overdue)
+		mend()
+		f, err = b.client.Freshness(b.ctx)
+		require.NoError(t, err)
+		require.True(t, f.Healthy)
+	}
+}
+
+func ignore[T any](_ T, err error) error { return err }

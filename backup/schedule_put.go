@@ -162,7 +162,7 @@ func (c *Client) replaceSchedule(ctx context.Context, tx pgx.Tx, s *Schedule, p 
 			resumed_at = CASE WHEN paused_at IS NULL OR @paused THEN resumed_at ELSE @now END,
 			max_age = @max_age, stale_at = CASE WHEN alert_at IS NOT NULL OR @max_age::interval IS NOT NULL THEN @now::timestamptz END,
 			providers = @providers, labels = @labels, continue_on_failure = @continue, max_size = @max_size,
-			next_slot = @next_slot, next_run_at = @next_run_at
+			next_slot = @next_slot, next_run_at = @next_run_at, set_aside_until = NULL
 		WHERE id = @id`, now, named{"moved": moved, "same_policy": samePolicy})
 	if err != nil {
 		return nil, err

@@ -25,8 +25,9 @@ const unreadable = time.Hour
 // due is a schedule that a tick has locked.
 type due struct {
 	*Schedule
-	open  bool // a backup of it hasn't ended
-	older int  // other open backups of its user
+	open  bool       // a backup of it hasn't ended
+	older int        // other open backups of its user
+	aside *time.Time // until when it waits because it can't be read
 	runs  []slotRun
 }
 
@@ -69,7 +70,7 @@ func (c *Client) tickLocked(ctx context.Context, tx pgx.Tx, all []*due, now time
 		if err := d.parse(); err != nil && d.isDue(now) {
 			c.cfg.Logger.ErrorContext(ctx, "a schedule can't be read, and waits", "schedule", d.ID, "error", err)
 			again := now.Add(unreadable)
-			d.NextRunAt = &again
+			d.NextRunAt, d.aside = &again, &again
 		}
 		d.runs = d.decide(now, d.open)
 		done.More = done.More || d.isDue(now)
@@ -219,10 +220,10 @@ func (c *Client) recordRuns(ctx context.Context, tx pgx.Tx, all []*due, now time
 	}
 	var batch pgx.Batch
 	batch.Queue(c.sql(`UPDATE {{schema}}.backup_schedule s SET next_slot = i.next_slot, next_run_at = i.next_run, last_slot = i.last_slot, queued_slot = i.queued,
-			open_skip_slot = i.skip, open_skip_reason = i.reason
-		FROM unnest(@ids::uuid[], @next_slots::timestamptz[], @next_runs::timestamptz[], @last_slots::timestamptz[], @queued::timestamptz[], @skips::timestamptz[], @reasons::text[])
-			AS i (id, next_slot, next_run, last_slot, queued, skip, reason) WHERE s.id = i.id`),
-		named{"ids": w.ids, "next_slots": w.nextSlots, "next_runs": w.nextRuns, "last_slots": w.lastSlots, "queued": w.queued, "skips": w.skips, "reasons": w.reasons})
+			open_skip_slot = i.skip, open_skip_reason = i.reason, set_aside_until = i.aside
+		FROM unnest(@ids::uuid[], @next_slots::timestamptz[], @next_runs::timestamptz[], @last_slots::timestamptz[], @queued::timestamptz[], @skips::timestamptz[], @reasons::text[], @asides::timestamptz[])
+			AS i (id, next_slot, next_run, last_slot, queued, skip, reason, aside) WHERE s.id = i.id`),
+		named{"ids": w.ids, "next_slots": w.nextSlots, "next_runs": w.nextRuns, "last_slots": w.lastSlots, "queued": w.queued, "skips": w.skips, "reasons": w.reasons, "asides": w.asides})
 	if len(w.more.of) > 0 { // rows of skips that go on
 		batch.Queue(c.sql(`UPDATE {{schema}}.backup_schedule_run r SET last_slot = i.last, slots = r.slots + i.slots, at = @now
 			FROM unnest(@of::uuid[], @first::timestamptz[], @last::timestamptz[], @slots::int[]) AS i (id, first, last, slots)
@@ -253,10 +254,10 @@ func (c *Client) recordRuns(ctx context.Context, tx pgx.Tx, all []*due, now time
 
 // runWriter collects the columns of recordRuns.
 type runWriter struct {
-	ids                                           []string
-	nextSlots, nextRuns, lastSlots, queued, skips []*time.Time
-	reasons                                       []*string
-	more, waited, fresh                           runColumns
+	ids                                                   []string
+	nextSlots, nextRuns, lastSlots, queued, skips, asides []*time.Time
+	reasons                                               []*string
+	more, waited, fresh                                   runColumns
 }
 
 type runColumns struct {
@@ -290,4 +291,5 @@ func (w *runWriter) schedule(d *due) {
 	w.ids = append(w.ids, d.ID)
 	w.nextSlots, w.nextRuns, w.lastSlots = append(w.nextSlots, d.NextSlot), append(w.nextRuns, d.NextRunAt), append(w.lastSlots, d.LastSlot)
 	w.queued, w.skips, w.reasons = append(w.queued, d.QueuedSlot), append(w.skips, d.openSkipSlot), append(w.reasons, d.openSkipReason)
+	w.asides = append(w.asides, d.aside)
 }
