@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/sitebackup/sitebackup/cmd/backupd/internal/remote"
 	"github.com/sitebackup/sitebackup/httpapi/client"
 )
 
@@ -82,13 +81,12 @@ func awaitErasure(ctx context.Context, sys *system, api *client.Client, e *clien
 		case <-tick.C:
 		}
 		now, err := client.Read[client.Erasure](api.GetErasure(ctx, e.ID.String()))
-		var answer *client.Error
 		switch {
 		case err == nil:
 			e = now
 		case ctx.Err() != nil:
 			continue
-		case errors.As(err, &answer) && !slices.Contains([]int64{http.StatusTooManyRequests, http.StatusServiceUnavailable}, answer.Status):
+		case !remote.Passing(err):
 			return nil, err
 		}
 		text := ""

@@ -1,6 +1,10 @@
 package main_test
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -67,4 +71,28 @@ func TestErasureCommands(t *testing.T) {
 	require.Contains(t, server.err.String(), "path=/user/{userId}/backup status=202")
 	require.Contains(t, server.err.String(), "path=/user/{userId}/site/{siteId}/backup status=202")
 	require.NotContains(t, server.err.String(), user)
+}
+
+// A server that is restarted behind a proxy ends no wait.
+func TestErasureOutlivesAProxysErrors(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status := "running"
+		if r.Method == http.MethodGet {
+			switch asked.Add(1) {
+			case 1:
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			case 2:
+				status = "done"
+			}
+		}
+		_, _ = fmt.Fprintf(w, `{"id": %q, "status": %q}`, fakeID, status)
+	}))
+	t.Cleanup(server.Close)
+	status, out, err := runs(t, []string{"BACKUPD_SERVER=" + server.URL}, "erasure", "start", "--user", "u", "--yes")
+	require.Zero(t, status, err)
+	require.Contains(t, out, "erasure "+fakeID+": done\n")
+	require.Contains(t, err, "is held up: 502 Bad Gateway\n")
 }

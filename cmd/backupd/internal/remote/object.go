@@ -132,7 +132,7 @@ func (d *download) fetch(ctx context.Context) error {
 		if d.have > before {
 			failures = 0
 		}
-		if failures++; failures == tries || !passing(err) {
+		if failures++; failures == tries || !Passing(err) {
 			return err
 		}
 		if err := wait(ctx, pauseAfter(err, failures)); err != nil {

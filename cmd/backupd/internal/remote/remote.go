@@ -34,7 +34,7 @@ func Watch(ctx context.Context, c *client.Client, id string, show func(*client.B
 		switch {
 		case err != nil:
 			failures++
-			if !passing(err) || failures == tries {
+			if !Passing(err) || failures == tries {
 				return nil, err
 			}
 			pause = pauseAfter(err, failures)
@@ -79,9 +79,9 @@ func Ended(b *client.Backup) bool {
 	}
 }
 
-// passing reports whether a request that failed like this may work later: the
+// Passing reports whether a request that failed like this may work later: the
 // server was out of reach, or too busy.
-func passing(err error) bool {
+func Passing(err error) bool {
 	var e *client.Error
 	if errors.As(err, &e) {
 		return e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError && e.Code != client.ProblemCodeObjectDamaged && e.Code != client.ProblemCodeNoStore
