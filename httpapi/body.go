@@ -24,19 +24,19 @@ const (
 var bodyFailures = []Code{CodeInvalidRequest, CodeTimeout, CodeBodyTooLarge, CodeUnsupportedMediaType, CodeValidationFailed}
 
 // readOptionalJSON is readJSON where there may be no body at all: an empty object
-// then.
+// then, also where the header says what it would have been.
 func readOptionalJSON(ctx huma.Context) ([]byte, error) {
-	if ctx.Header("Content-Type") != "" {
-		return readJSON(ctx)
-	}
 	data, err := readBody(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(data) > 0:
-		return nil, mediaTypeProblem()
+	if err == nil && len(data) == 0 {
+		return []byte("{}"), nil
 	}
-	return []byte("{}"), nil
+	if err == nil && !isJSON(ctx.Header("Content-Type")) {
+		err = mediaTypeProblem()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return data, checkJSON(data)
 }
 
 func mediaTypeProblem() *Problem {
@@ -54,19 +54,24 @@ func readJSON(ctx huma.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return data, checkJSON(data)
+}
+
+// checkJSON refuses what encoding/json passes over.
+func checkJSON(data []byte) error {
 	switch {
 	case len(data) == 0:
-		return nil, newProblem(CodeInvalidRequest, "The request has no body.")
+		return newProblem(CodeInvalidRequest, "The request has no body.")
 	case !utf8.Valid(data):
 		// encoding/json would replace what isn't, and make another id of it.
-		return nil, newProblem(CodeInvalidRequest, "The body is not valid UTF-8.")
+		return newProblem(CodeInvalidRequest, "The body is not valid UTF-8.")
 	case hasLoneSurrogate(data):
-		return nil, newProblem(CodeInvalidRequest, `The body has an escape such as \ud800 that is half of a character.`)
+		return newProblem(CodeInvalidRequest, `The body has an escape such as \ud800 that is half of a character.`)
 	}
 	if member, twice := repeated(data); twice {
-		return nil, newProblem(CodeInvalidRequest, fmt.Sprintf("The body has the member %.100q more than once.", member))
+		return newProblem(CodeInvalidRequest, fmt.Sprintf("The body has the member %.100q more than once.", member))
 	}
-	return data, nil
+	return nil
 }
 
 func isJSON(contentType string) bool {

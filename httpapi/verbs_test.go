@@ -58,6 +58,7 @@ func TestHold(t *testing.T) {
 		require.Equal(t, reason, decode[httpapi.Backup](t, a).Hold.Reason)
 	}
 	hold("", "")
+	require.Equal(t, http.StatusOK, b.do(t, http.MethodPost, "/backup/"+id+"/hold", "application/json", nil).StatusCode, "many clients send the type anyway")
 	hold(`{"reason":"case 4711"}`, "case 4711")
 	require.Equal(t, http.StatusAccepted, b.verb(t, http.MethodPost, id, "/cancel", "").StatusCode)
 	p := requireProblem(t, b.verb(t, http.MethodDelete, id, "", ""), 409, httpapi.CodeHeld)
