@@ -123,7 +123,11 @@ func (w *Workers) step(
 	cause := backup.Classify(err)
 	bctx, stop := detached(leased) // a process that stops now still says how it ended
 	defer stop()
-	out, err := w.ledger.FailStep(bctx, work, cause, w.stepPolicy())
+	var out backup.Outcome
+	err = insist(bctx, func(ctx context.Context) (err error) {
+		out, err = w.ledger.FailStep(ctx, work, cause, w.stepPolicy())
+		return err
+	})
 	if errors.Is(err, backup.ErrLeaseLost) {
 		w.stats.leaseLost()
 		return river.JobSnooze(w.cfg.LeaseDuration)
