@@ -49,7 +49,7 @@ func OpenPool(ctx context.Context, f *config.File, name string, conns int32) (*p
 	}
 	switch {
 	case !maxConnsAsked(f.Database.URL.Value()):
-		cfg.MaxConns = max(cfg.MaxConns, conns)
+		cfg.MaxConns = conns // and not one for each core, as pgxpool has it
 	case cfg.MaxConns < leastConns:
 		return nil, fmt.Errorf("database.url: pool_max_conns is for each of up to three pools, and must be at least %d", leastConns)
 	}
