@@ -78,7 +78,7 @@ var codes = []CodeInfo{
 	{CodeInternal, http.StatusInternalServerError, "Something went wrong on the server; its log has more under the request id."},
 	{CodeObjectDamaged, http.StatusInternalServerError, "The object in the store isn't there, or isn't as long as it was when it was stored."},
 	{CodeNoStore, http.StatusNotImplemented, "This server has no access to the store."},
-	{CodeUnavailable, http.StatusServiceUnavailable, "The database or the store can't be reached; the header Retry-After says when to try again."},
+	{CodeUnavailable, http.StatusServiceUnavailable, "The database or the store can't be reached, or is too slow; the header Retry-After says when to try again."},
 	{CodeOverloaded, http.StatusServiceUnavailable, "The server has as many event streams open as it serves, or is stopping; the header Retry-After says when to try again."},
 }
 

@@ -98,7 +98,7 @@ func stateText(s backup.State) string {
 }
 
 func unavailableProblem() *Problem {
-	p := newProblem(CodeUnavailable, "The database can't be reached at the moment. Please try again.")
+	p := newProblem(CodeUnavailable, "The database can't be reached at the moment, or is too slow. Please try again.")
 	p.retryAfter = retryAfter
 	return p
 }

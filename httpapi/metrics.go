@@ -104,8 +104,8 @@ type statsCollector struct {
 	log   *slog.Logger
 
 	turn  chan struct{} // holds a value while nobody counts; guards what follows
-	last  *backup.Stats // nil before the first count
-	then  *backup.Freshness
+	last  *backup.Stats     // nil before the first count
+	then  *backup.Freshness // nil before the first look
 	at    time.Time // of last
 	next  time.Time // when to count again
 	up    float64   // whether the latest count worked
@@ -136,7 +136,7 @@ func newStatsCollector(client *backup.Client, log *slog.Logger) *statsCollector 
 		jobs:    desc("river_jobs", "River jobs that have not ended, by queue and state.", "queue", "state"),
 
 		schedules: plain("schedules", "Schedules by state: fresh, stale (its newest good backup is too old), alerting (that is known), unwatched (it has no maxAge); and paused, which are in the others, too.", "state"),
-		overdue:   plain("schedules_overdue", "Schedules that have been due for five minutes, up to 10,000: nobody starts them."),
+		overdue:   plain("schedules_overdue", "Schedules that have been due for five minutes, up to 10,000: nobody starts them, or nobody can."),
 		success:   plain("last_success_timestamp_seconds", "When the newest good backup with a copy of the provider's was done.", "provider"),
 	}}
 	c.turn <- struct{}{}
@@ -169,6 +169,12 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	gauge(c.descs.up, up)
+	if then != nil {
+		gauge(c.descs.overdue, float64(then.Overdue))
+		for provider, at := range then.LastSuccess {
+			gauge(c.descs.success, float64(at.UnixMilli())/1000, provider)
+		}
+	}
 	if last == nil {
 		return
 	}
@@ -188,10 +194,6 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 		gauge(c.descs.schedules, float64(n), string(state))
 	}
 	gauge(c.descs.schedules, float64(last.PausedSchedules), "paused")
-	gauge(c.descs.overdue, float64(then.Overdue))
-	for provider, at := range then.LastSuccess {
-		gauge(c.descs.success, float64(at.UnixMilli())/1000, provider)
-	}
 }
 
 func (c *statsCollector) refresh(ctx context.Context) {
@@ -199,10 +201,13 @@ func (c *statsCollector) refresh(ctx context.Context) {
 	if began.Before(c.next) {
 		return
 	}
-	stats, err := c.count(ctx)
-	var fresh *backup.Freshness
+	// What alerts are about takes milliseconds, and doesn't depend on the counts, which
+	// take longer than they may where there are many millions of rows.
+	fresh, err := c.fresh(ctx)
+	var stats *backup.Stats
 	if err == nil {
-		fresh, err = c.fresh(ctx)
+		c.then = fresh
+		stats, err = c.count(ctx)
 	}
 	took := now().Sub(began)
 	c.next = began.Add(max(statsFor, statsShare*took))
@@ -211,5 +216,5 @@ func (c *statsCollector) refresh(ctx context.Context) {
 		c.log.WarnContext(ctx, "backups could not be counted for the metrics", slog.Any("error", err))
 		return
 	}
-	c.last, c.then, c.at, c.up = stats, fresh, began, 1
+	c.last, c.at, c.up = stats, began, 1
 }

@@ -80,3 +80,14 @@ func TestMetricsWithoutDatabase(t *testing.T) {
 	require.NotContains(t, string(a.body), "sitebackup_backups{")
 	require.NotContains(t, b.log.String(), "hunter2")
 }
+
+// Where there is too much to count in time, the alerts' metrics are there nevertheless.
+func TestMetricsWhereCountsFail(t *testing.T) {
+	t.Parallel()
+	b := setup(t, settings{})
+	b.exec(t, `ALTER TABLE {{schema}}.backup_task RENAME COLUMN size TO elsewhere`, nil)
+	body := string(b.get(t, "/metrics").body)
+	require.Contains(t, body, "sitebackup_stats_up 0\n")
+	require.Contains(t, body, "backup_schedules_overdue 0\n")
+	require.NotContains(t, body, "sitebackup_backups{")
+}

@@ -989,7 +989,7 @@ type Problem struct {
 	// - `internal` (500): Something went wrong on the server; its log has more under the request id.
 	// - `object_damaged` (500): The object in the store isn't there, or isn't as long as it was when it was stored.
 	// - `no_store` (501): This server has no access to the store.
-	// - `unavailable` (503): The database or the store can't be reached; the header Retry-After says when to try again.
+	// - `unavailable` (503): The database or the store can't be reached, or is too slow; the header Retry-After says when to try again.
 	// - `overloaded` (503): The server has as many event streams open as it serves, or is stopping; the header Retry-After says when to try again.
 	//
 	// Example: validation_failed
@@ -1051,7 +1051,7 @@ type Problem struct {
 // - `internal` (500): Something went wrong on the server; its log has more under the request id.
 // - `object_damaged` (500): The object in the store isn't there, or isn't as long as it was when it was stored.
 // - `no_store` (501): This server has no access to the store.
-// - `unavailable` (503): The database or the store can't be reached; the header Retry-After says when to try again.
+// - `unavailable` (503): The database or the store can't be reached, or is too slow; the header Retry-After says when to try again.
 // - `overloaded` (503): The server has as many event streams open as it serves, or is stopping; the header Retry-After says when to try again.
 //
 // Example: validation_failed
