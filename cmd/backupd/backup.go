@@ -22,6 +22,8 @@ type backupCmd struct {
 	Retry    backupRetryCmd    `cmd:"" help:"Run a failed or canceled backup again."`
 	Verify   backupVerifyCmd   `cmd:"" help:"Have the stored copy compared with its manifest. The exit status is 3 if it is damaged."`
 	Download backupDownloadCmd `cmd:"" help:"Copy a finished backup into a directory, check each SHA-256, and write the manifest last. Run it again to resume a download that was interrupted."`
+	Hold     backupHoldCmd     `cmd:"" help:"Put a legal hold on a backup: until it is released, nothing deletes it. This takes the scope admin, and so does release."`
+	Release  backupReleaseCmd  `cmd:"" help:"End the legal hold on a backup."`
 	Rm       backupRmCmd       `cmd:"" name:"rm" help:"Delete a backup."`
 }
 
@@ -139,6 +141,12 @@ type (
 	backupRetryCmd  struct{ named }
 	backupRmCmd     struct{ named }
 	backupWatchCmd  struct{ named }
+
+	backupReleaseCmd struct{ named }
+	backupHoldCmd    struct {
+		named
+		Reason string `placeholder:"TEXT" help:"Why it is held, for people."`
+	}
 )
 
 // Run shows a backup.
@@ -158,6 +166,20 @@ func (s *backupCancelCmd) Run(ctx context.Context, sys *system, c *cli) error {
 // Run retries a backup.
 func (s *backupRetryCmd) Run(ctx context.Context, sys *system, c *cli) error {
 	return s.one(ctx, sys, c, func(api *client.Client) request { return api.RetryBackup })
+}
+
+// Run holds a backup.
+func (h *backupHoldCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	return h.one(ctx, sys, c, func(api *client.Client) request {
+		return func(ctx context.Context, id string, edit ...client.RequestEditorFn) (*http.Response, error) {
+			return api.HoldBackup(ctx, id, client.HoldRequest{Reason: orNil(h.Reason)}, edit...)
+		}
+	})
+}
+
+// Run releases a backup.
+func (r *backupReleaseCmd) Run(ctx context.Context, sys *system, c *cli) error {
+	return r.one(ctx, sys, c, func(api *client.Client) request { return api.ReleaseBackup })
 }
 
 // Run deletes a backup.

@@ -27,7 +27,7 @@ func asked[T any](t *testing.T, env []string, want int, args ...string) (v T) {
 func TestBackupCommands(t *testing.T) {
 	t.Parallel()
 	token := httpapi.NewToken()
-	s := setup(t, 3<<20, "api:\n  tokens:\n    - {name: n, sha256: "+httpapi.HashToken(token)+", scopes: [read, write], users: [u]}\n")
+	s := setup(t, 3<<20, "api:\n  tokens:\n    - {name: n, sha256: "+httpapi.HashToken(token)+", scopes: [read, write, admin], users: [u]}\n")
 	url := start(t, s.env(), "serve", "--migrate", "--listen", "localhost:0").ready()
 	env := []string{"BACKUPD_SERVER=" + url, "BACKUPD_TOKEN=" + token}
 	dir := filepath.Join(t.TempDir(), "copy")
@@ -74,6 +74,14 @@ func TestBackupCommands(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, "manifest.json")))
 	asked[backup.Verification](t, nil, 4, "verify", "--offline", "--dir", dir)
 
+	held := asked[client.Backup](t, env, 0, "backup", "hold", id, "--reason", "case 4711")
+	require.Equal(t, "case 4711", *held.Hold.Reason)
+	status, out, _ = runs(t, env, "backup", "show", id)
+	require.Zero(t, status)
+	require.Contains(t, out, ": case 4711\n")
+	status, _, _ = runs(t, env, "backup", "rm", id)
+	require.Equal(t, 6, status)
+	require.Nil(t, asked[client.Backup](t, env, 0, "backup", "release", id).Hold)
 	asked[client.Backup](t, env, 0, "backup", "rm", id)
 	poll(t, "the backup to be gone", func() bool {
 		status, _, _ := runs(t, env, "backup", "show", id)

@@ -51,7 +51,11 @@ func printBackup(sys *system, c *serverFlags, b *client.Backup) error {
 		fmt.Fprintf(w, "  %s\t%s\t%s\tattempt %d\n", t.Provider, t.Status, sizeText(t), t.Attempt)
 	}
 	if b.Hold != nil {
-		fmt.Fprintf(w, "  held since %s\n", b.Hold.Since.Format(time.RFC3339))
+		fmt.Fprintf(w, "  held since %s", b.Hold.Since.Format(time.RFC3339))
+		if b.Hold.Reason != nil {
+			fmt.Fprintf(w, ": %s", *b.Hold.Reason)
+		}
+		fmt.Fprintln(w)
 	}
 	printFailure(w, "backup", b.Error)
 	printRetry(w, "backup", b.NextAttemptAt)

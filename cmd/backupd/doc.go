@@ -88,7 +88,7 @@
 // An erasure that doesn't end. "backupd erasure show" says how far it is. It waits for a
 // running export to stop, at most for a lease; a destination that can't be reached holds
 // it up, and it goes on by itself. It is refused while a backup is under a legal hold:
-// release that first.
+// end that first, with "backupd backup release".
 //
 // Getting data back. "backupd backup download" copies a backup, checks each SHA-256 and
 // goes on where it was interrupted. Without the server, copy the objects that the
