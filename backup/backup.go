@@ -46,6 +46,7 @@ type Backup struct {
 	failures     int
 	generation   int
 	leaseToken   *uuid.UUID
+	lost         int            // workers that died one after another at the step, before the one whose lease it has
 	requestedAge *time.Duration // since its deletion was asked for; nil: none is under way
 	older        int            // how many backups of its user were open when it was started
 }

@@ -95,7 +95,8 @@
 // A worker that died or was stopped is no failure. But when three workers in a row have
 // died without storing a byte more of the export, it may be what kills them: the task then
 // waits before each further attempt, at first for a minute, then twice as long each time,
-// up to an hour; and when twenty have died in a row, it has failed for good.
+// up to an hour; and when twenty have died in a row, it has failed for good. So it is with
+// the planning, sealing, deletion and verification of a backup.
 //
 // An attempt that resumed an earlier one and got further resets the
 // count: a transfer that breaks off a hundred times but advances each time will finish,

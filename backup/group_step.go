@@ -12,8 +12,8 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// stepClaim is ClaimPlan or ClaimSeal of a backup that is in that state, is the
-// River job's, and is held by nobody.
+// stepClaim is the claim of a step of a backup that is in that state, is the River
+// job's, and at which no worker is or has died.
 type stepClaim struct {
 	call
 	id    string
@@ -57,7 +57,7 @@ func queueStepClaims(c *Client, batch *pgx.Batch, calls []*stepClaim) {
 			WITH ORDINALITY AS i (id, job, state, token, d, worker, n)),
 		l AS (SELECT b.id FROM {{schema}}.backup b WHERE b.id IN (SELECT i.id FROM i) FOR NO KEY UPDATE OF b SKIP LOCKED)
 		UPDATE {{schema}}.backup b SET `+leaseStepSet+` FROM i, l
-		WHERE b.id = i.id AND l.id = i.id AND b.river_job_id = i.job AND b.state = i.state AND (b.lease_until IS NULL OR b.lease_until < now())
+		WHERE b.id = i.id AND l.id = i.id AND b.river_job_id = i.job AND b.state = i.state AND b.lease_token IS NULL
 			AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
 			AND (i.state <> 'sealing' OR (SELECT coalesce(sum(t.stored_parts), 0) FROM {{schema}}.backup_task t WHERE t.backup_id = b.id) <= @parts)
 		RETURNING `+backupColumns+`, i.n`),

@@ -87,15 +87,12 @@ func (l *Ledger) failRequested(ctx context.Context, w *StepWork, cause *ClassErr
 			since = *ch.b.requestedAge
 		}
 		out = ch.failedStep(cause, p, since)
-		if ch.b.State == StateDone && out.Final {
-			return ch.endVerify(&Verification{Failure: cause.Failure()})
-		}
-		if ch.b.State == StateDeleting {
-			ch.failure = cause.Failure()
-		}
 		if out.Final {
-			ch.emit(EventUpdateBackup, "", backupData{State: ch.b.State, Failure: ch.failure})
-			ch.endRequest()
+			if err := ch.failStep(cause.Failure()); err != nil {
+				return err
+			}
+		} else if ch.b.State == StateDeleting {
+			ch.failure = cause.Failure()
 		}
 		return l.endStepLease(ctx, ch.tx, w.Lease, out.Delay)
 	})

@@ -56,6 +56,7 @@ func (l *Ledger) ClaimSeal(ctx context.Context, backupID string, p ClaimParams) 
 }
 
 func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state State) (w *StepWork, err error) {
+	failed := false
 	token, err := newToken()
 	if err != nil {
 		return nil, err
@@ -80,10 +81,8 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		if b.riverJobID == nil || *b.riverJobID != p.JobID {
 			return &IdleError{Reason: "another River job is responsible for backup " + id}
 		}
-		if b.NextAttemptAt != nil {
-			if err := early(ctx, tx, *b.NextAttemptAt); err != nil {
-				return err
-			}
+		if failed, err = l.earlyStep(ctx, tx, b); err != nil || failed {
+			return err
 		}
 		if err := l.leaseStep(ctx, tx, id, state, token, p); err != nil {
 			return err
@@ -99,12 +98,17 @@ func (l *Ledger) claimStep(ctx context.Context, id string, p ClaimParams, state 
 		}
 		return nil
 	})
+	if err == nil && failed {
+		return nil, &IdleError{Reason: "the step has failed"}
+	}
 	return w, err
 }
 
-// leaseStepSet is the claim of a backup's step. It takes i.token,
-// i.d and i.worker.
-const leaseStepSet = `lease_token = i.token, lease_until = now() + i.d, lease_worker = i.worker, next_attempt_at = NULL`
+// leaseStepSet is the claim of a backup's step. It takes i.token, i.d and i.worker. A
+// lease that is still there is that of a worker that died: whoever ends a step, hands it
+// over, or asks for it anew, takes the lease away.
+const leaseStepSet = `lease_token = i.token, lease_until = now() + i.d, lease_worker = i.worker, next_attempt_at = NULL,
+	lost = CASE WHEN b.lease_token IS NULL THEN 0 ELSE b.lost + 1 END`
 
 func (l *Ledger) leaseStep(ctx context.Context, tx pgx.Tx, id string, state State, token uuid.UUID, p ClaimParams) error {
 	tag, err := tx.Exec(ctx, l.c.sql(`
@@ -207,15 +211,28 @@ func (l *Ledger) FailStep(ctx context.Context, w *StepWork, cause *ClassError, p
 		if err != nil {
 			return err
 		}
-		out = ch.failedStep(cause, p, since)
-		ch.failure = cause.Failure()
-		if out.Final {
-			ch.b.State = StateFailed
-			return nil
+		if out = ch.failedStep(cause, p, since); out.Final {
+			return ch.failStep(cause.Failure())
 		}
+		ch.failure = cause.Failure()
 		return l.endStepLease(ctx, ch.tx, w.Lease, out.Delay)
 	})
 	return out, err
+}
+
+// failStep fails a step for good.
+func (ch *change) failStep(f *Failure) error {
+	switch ch.b.State {
+	case StateDone:
+		return ch.endVerify(&Verification{Failure: f})
+	case StateDeleting: // the caller ends the lease
+		ch.failure = f
+		ch.emit(EventUpdateBackup, "", backupData{State: ch.b.State, Failure: f})
+		ch.endRequest()
+	default:
+		ch.failure, ch.b.State = f, StateFailed
+	}
+	return nil
 }
 
 // stepAge is how long ago the step could begin: the backup was asked for, or its

@@ -13,7 +13,8 @@ import (
 // after another without storing more of the export, the task goes on at once only
 // lostAtOnce times, then behind a wait that grows, so that the others get on in between.
 // When maxLost have died, which takes more than half a day, it fails. A byte more that is
-// stored, a failure or a handover begins the count again.
+// stored, a failure or a handover begins the count again. The steps of a backup are bounded
+// in the same way.
 const (
 	maxLost       = 20
 	lostAtOnce    = 2
@@ -56,21 +57,54 @@ func (ch *change) early(ctx context.Context, t *Task) (failed bool, err error) {
 		return false, nil
 	}
 	n := t.lostInARow()
+	if failed, err = ch.c.tooMany(ctx, ch.tx, "backup_task", t.ID, n); failed {
+		return true, ch.failLost(ctx, t, n)
+	}
+	return false, err
+}
+
+// earlyStep is early of the step of a backup that is locked.
+func (l *Ledger) earlyStep(ctx context.Context, tx pgx.Tx, b *Backup) (failed bool, err error) {
+	if b.NextAttemptAt != nil {
+		return false, early(ctx, tx, *b.NextAttemptAt)
+	}
+	if b.leaseToken == nil {
+		return false, nil
+	}
+	n := b.lost + 1
+	if failed, err = l.c.tooMany(ctx, tx, "backup", b.ID, n); !failed {
+		return false, err
+	}
+	return true, l.c.changeLocked(ctx, tx, b, func(ch *change) error {
+		if err := l.endStepLease(ctx, tx, Lease{BackupID: b.ID, Token: *b.leaseToken}, 0); err != nil {
+			return err
+		}
+		return ch.failStep(&Failure{
+			Class:   ClassPermanent,
+			Message: fmt.Sprintf("%d workers have died one after another at this step of the backup", n),
+			Hint:    "look at the workers' logs and memory; then try again",
+		})
+	})
+}
+
+// tooMany reports whether n workers that died in a row are too many, once the last one's
+// lease has ended. While the row is to be left alone it returns an *EarlyError.
+func (c *Client) tooMany(ctx context.Context, tx pgx.Tx, table, id string, n int) (bool, error) {
 	if n <= lostAtOnce {
 		return false, nil
 	}
 	var until time.Time
 	var alive bool
-	err = ch.tx.QueryRow(ctx, ch.c.sql(`SELECT lease_until, lease_until > now() FROM {{schema}}.backup_task WHERE id = @id`), named{"id": t.ID}).Scan(&until, &alive)
+	err := tx.QueryRow(ctx, c.sql(`SELECT lease_until, lease_until > now() FROM {{schema}}.`+table+` WHERE id = @id`), named{"id": id}).Scan(&until, &alive)
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("read lease: %w", err)
 	case alive:
 		return false, nil
 	case n >= maxLost:
-		return true, ch.failLost(ctx, t, n)
+		return true, nil
 	}
-	return false, early(ctx, ch.tx, until.Add(lostWait(n)))
+	return false, early(ctx, tx, until.Add(lostWait(n)))
 }
 
 // early returns an *EarlyError before at, by the clock of the database.

@@ -10,9 +10,10 @@ import (
 	"github.com/sitebackup/sitebackup/backup/blob"
 )
 
-// died is as if the worker of the task had died, and then time had passed.
+// died is as if the worker of the task or step had died, and then time had passed.
 func (b *bundle) died(ago time.Duration) {
 	b.Helper()
+	b.exec("UPDATE {backup} SET lease_until = now() - $1::interval WHERE lease_until IS NOT NULL", ago)
 	b.exec("UPDATE {backup_task} SET lease_until = now() - $1::interval WHERE lease_until IS NOT NULL", ago)
 }
 

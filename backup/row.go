@@ -11,7 +11,7 @@ import (
 const backupColumns = `b.id, b.user_id, b.site_id, b.state, b.providers, b.labels, b.continue_on_failure,
 	b.created_at, b.started_at, b.finished_at, b.cancel_requested_at, b.next_attempt_at,
 	b.error_class, b.error, b.error_hint, coalesce(b.manifest_key, ''), b.held_at, coalesce(b.hold_reason, ''), now() - b.requested_at, b.verified_at, b.corrupt_at, b.verification,
-	coalesce(b.max_size, 0), b.open_tasks, b.failed_tasks, b.event_seq, b.river_job_id, b.failures, b.generation, b.lease_token, coalesce(b.schedule_id::text, ''), b.slot`
+	coalesce(b.max_size, 0), b.open_tasks, b.failed_tasks, b.event_seq, b.river_job_id, b.failures, b.generation, b.lease_token, b.lost, coalesce(b.schedule_id::text, ''), b.slot`
 
 func scanBackup(row pgx.CollectableRow) (*Backup, error) { return scanBackupAnd(row) }
 
@@ -29,7 +29,7 @@ func scanBackupAnd(row pgx.CollectableRow, more ...any) (*Backup, error) {
 	err := row.Scan(append([]any{&b.ID, &b.UserID, &b.SiteID, &b.State, &b.Providers, &b.Labels, &b.ContinueOnFailure,
 		&b.CreatedAt, &b.StartedAt, &b.FinishedAt, &b.CancelRequestedAt, &b.NextAttemptAt,
 		&f.class, &f.message, &f.hint, &b.ManifestKey, &b.HeldAt, &b.HoldReason, &b.requestedAge, &b.VerifiedAt, &b.CorruptAt, &b.Verification,
-		&b.MaxSize, &b.openTasks, &b.failedTasks, &b.eventSeq, &b.riverJobID, &b.failures, &b.generation, &b.leaseToken, &b.ScheduleID, &b.Slot,
+		&b.MaxSize, &b.openTasks, &b.failedTasks, &b.eventSeq, &b.riverJobID, &b.failures, &b.generation, &b.leaseToken, &b.lost, &b.ScheduleID, &b.Slot,
 	}, more...)...)
 	b.Failure = f.failure()
 	if b.State != StateDone {

@@ -85,7 +85,9 @@ func (ch *change) takeBack(ctx context.Context, lease Lease, worker string) (boo
 		}
 		return true, ch.insertTaskJobs(ctx, []*Task{t})
 	}
-	_, err = ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup SET lease_token = NULL, lease_until = NULL WHERE id = @id`), named{"id": id})
+	// The lease ends as if nobody had come back, and the next claim counts it as one.
+	_, err = ch.tx.Exec(ctx, ch.c.sql(`UPDATE {{schema}}.backup SET lease_token = gen_random_uuid(), lease_until = least(lease_until, now()), lease_worker = ''
+		WHERE id = @id`), named{"id": id})
 	if err != nil {
 		return false, fmt.Errorf("end lease: %w", err)
 	}

@@ -22,7 +22,7 @@ func TestUpDownUp(t *testing.T) {
 	reverted, err := migrations.Down(t.Context(), pool, in("backup"), &migrations.DownOptions{All: true, RiverToo: true})
 	require.NoError(t, err)
 	require.Len(t, reverted, riverVersions+ourVersions)
-	require.Equal(t, migrations.Applied{Line: migrations.LineBackup, Version: ourVersions, Name: "lookups"}, reverted[0])
+	require.Equal(t, migrations.Applied{Line: migrations.LineBackup, Version: ourVersions, Name: "lost_steps"}, reverted[0])
 	require.Equal(t, migrations.Applied{Line: migrations.LineBackup, Version: 1, Name: "initial"}, reverted[ourVersions-1])
 	require.Equal(t, riverVersions, reverted[ourVersions].Version)
 	require.Equal(t, 1, reverted[riverVersions+ourVersions-1].Version)

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { envtest.Main(m) }
 const riverVersions = 8
 
 // ourVersions is how many of our own there are.
-const ourVersions = 7
+const ourVersions = 8
 
 // connect returns a pool of at most max connections to a database.
 func connect(t *testing.T, url string, max int32, tracer pgx.QueryTracer) *pgxpool.Pool {

@@ -21,7 +21,7 @@ func TestStatus(t *testing.T) {
 	require.Empty(t, empty.River.Applied)
 	require.Empty(t, empty.Backup.Applied)
 	require.Len(t, empty.River.Pending, riverVersions)
-	require.Equal(t, []migrations.Version{{Version: 1, Name: "initial"}, {Version: 2, Name: "engine"}, {Version: 3, Name: "api"}, {Version: 4, Name: "schedules"}, {Version: 5, Name: "schedules_gone"}, {Version: 6, Name: "announced_digest"}, {Version: 7, Name: "lookups"}}, empty.Backup.Pending)
+	require.Equal(t, []migrations.Version{{Version: 1, Name: "initial"}, {Version: 2, Name: "engine"}, {Version: 3, Name: "api"}, {Version: 4, Name: "schedules"}, {Version: 5, Name: "schedules_gone"}, {Version: 6, Name: "announced_digest"}, {Version: 7, Name: "lookups"}, {Version: 8, Name: "lost_steps"}}, empty.Backup.Pending)
 
 	up(t, pool, in("backup"))
 	full := status()
@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 
 	err := validate()
 	require.ErrorIs(t, err, migrations.ErrPending)
-	require.EqualError(t, err, `database is not migrated: schema "backup" lacks migrations river 1, 2, 3, 4, 5, 6, 7, 8 and backup 1, 2, 3, 4, 5, 6, 7: run "backupd migrate up"`)
+	require.EqualError(t, err, `database is not migrated: schema "backup" lacks migrations river 1, 2, 3, 4, 5, 6, 7, 8 and backup 1, 2, 3, 4, 5, 6, 7, 8: run "backupd migrate up"`)
 
 	up(t, pool, in("backup"))
 	require.NoError(t, validate())
@@ -66,14 +66,14 @@ func TestValidate(t *testing.T) {
 	up(t, pool, in("backup"))
 
 	exec(t, pool, `DELETE FROM backup.backup_migration`)
-	require.EqualError(t, validate(), `database is not migrated: schema "backup" lacks migrations backup 1, 2, 3, 4, 5, 6, 7: run "backupd migrate up"`)
+	require.EqualError(t, validate(), `database is not migrated: schema "backup" lacks migrations backup 1, 2, 3, 4, 5, 6, 7, 8: run "backupd migrate up"`)
 }
 
 func TestNewerDatabaseIsValid(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
 	up(t, pool, in("backup"))
-	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (8, 'later');
+	exec(t, pool, `INSERT INTO backup.backup_migration (version, name) VALUES (9, 'later');
 		INSERT INTO backup.river_migration (line, version) VALUES ('main', 9), ('pro', 1)`)
 	require.NoError(t, migrations.Validate(t.Context(), pool, in("backup")))
 	require.Empty(t, up(t, pool, in("backup")))

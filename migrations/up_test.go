@@ -95,7 +95,7 @@ func TestUpInSchemaThatRiverHasAlready(t *testing.T) {
 	require.NoError(t, err)
 	exec(t, pool, `INSERT INTO app.river_job (kind, args) VALUES ('host', '{}')`)
 
-	require.Equal(t, []migrations.Applied{{Line: migrations.LineBackup, Version: 1, Name: "initial"}, {Line: migrations.LineBackup, Version: 2, Name: "engine"}, {Line: migrations.LineBackup, Version: 3, Name: "api"}, {Line: migrations.LineBackup, Version: 4, Name: "schedules"}, {Line: migrations.LineBackup, Version: 5, Name: "schedules_gone"}, {Line: migrations.LineBackup, Version: 6, Name: "announced_digest"}, {Line: migrations.LineBackup, Version: 7, Name: "lookups"}}, up(t, pool, in("app")))
+	require.Equal(t, []migrations.Applied{{Line: migrations.LineBackup, Version: 1, Name: "initial"}, {Line: migrations.LineBackup, Version: 2, Name: "engine"}, {Line: migrations.LineBackup, Version: 3, Name: "api"}, {Line: migrations.LineBackup, Version: 4, Name: "schedules"}, {Line: migrations.LineBackup, Version: 5, Name: "schedules_gone"}, {Line: migrations.LineBackup, Version: 6, Name: "announced_digest"}, {Line: migrations.LineBackup, Version: 7, Name: "lookups"}, {Line: migrations.LineBackup, Version: 8, Name: "lost_steps"}}, up(t, pool, in("app")))
 	var jobs int
 	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM app.river_job`).Scan(&jobs))
 	require.Equal(t, 1, jobs, "the host's job is still there")

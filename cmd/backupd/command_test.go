@@ -84,7 +84,7 @@ func TestConfigCheck(t *testing.T) {
 	status, out, err := runs(t, s.env(), "config", "check")
 	require.Zero(t, status, err)
 	require.Equal(t, fmt.Sprintf("destination file://%s: can be written to\n"+
-		"database: reachable; database is not migrated: schema \"backup\" lacks migrations river 1, 2, 3, 4, 5, 6, 7, 8 and backup 1, 2, 3, 4, 5, 6: run \"backupd migrate up\"\n", s.dir), out)
+		"database: reachable; database is not migrated: schema \"backup\" lacks migrations river 1, 2, 3, 4, 5, 6, 7, 8 and backup 1, 2, 3, 4, 5, 6, 7, 8: run \"backupd migrate up\"\n", s.dir), out)
 	require.Empty(t, err)
 }
 

@@ -1,0 +1,1 @@
+ALTER TABLE {{schema}}.backup DROP COLUMN lost;
