@@ -42,19 +42,20 @@ type headersOnly struct{ http.ResponseWriter }
 func (h headersOnly) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 func (headersOnly) Write(p []byte) (int, error)   { return len(p), nil }
 
+const misbehavingDate = "Wed, 01 Jan 2020 00:00:00 GMT"
+
 const goOn = `bytes=200000- "v1"`
 
 // resumeRows are sources that can be gone on from.
 func resumeRows() []misbehavior {
-	const date = "Wed, 01 Jan 2020 00:00:00 GMT"
 	total := strconv.Itoa(misbehavingSize)
 	tag := []string{"ETag", `"v1"`}
 	row := func(name string, proof backup.Proof, again int64, answers ...answer) misbehavior {
 		asked := []string{"", goOn}
 		return misbehavior{name: name, answers: answers, attempts: 2, asked: asked, again: again, proof: proof}
 	}
-	dated := row("206-dated", backup.ProofLength, 0, cut("Last-Modified", date), part(misbehavingCut, total))
-	dated.asked[1] = "bytes=200000- " + date
+	dated := row("206-dated", backup.ProofLength, 0, cut("Last-Modified", misbehavingDate), part(misbehavingCut, total))
+	dated.asked[1] = "bytes=200000- " + misbehavingDate
 	// An attempt that came further begins the count of attempts again.
 	twice := row("206-cut", backup.ProofLength, 0, cut(tag...),
 		broken(respond(http.StatusPartialContent, original()[misbehavingCut:250_000], append(tag, "Content-Length", "100000", "Content-Range", "bytes 200000-299999/300000")...)),
@@ -101,6 +102,10 @@ func startOverRows() []misbehavior {
 	none.answers[0], none.asked[1] = cut(), ""
 	end := row("416-total-changed", misbehavingSize, respond(http.StatusRequestedRangeNotSatisfiable, nil, "Content-Range", "bytes */300001"), whole(tag...))
 	end.answers[0], end.asked[1] = broken(respond(http.StatusOK, original(), tag...)), `bytes=300000- "v1"`
+	// The export was changed since, and has as many bytes as are stored of the other one.
+	dated := row("416-dated-changed", misbehavingCut,
+		respond(http.StatusRequestedRangeNotSatisfiable, nil, "Content-Range", "bytes */200000", "Last-Modified", "Thu, 02 Jan 2020 00:00:00 GMT"), whole())
+	dated.answers[0], dated.asked[1] = broken(respond(http.StatusOK, original()[:misbehavingCut], "Last-Modified", misbehavingDate)), "bytes=200000- "+misbehavingDate
 	// The total shows that the validator doesn't tell one export from another.
 	grown := row("206-total-changed", misbehavingCut, unread(part(misbehavingCut, "300001", tag...)), whole(tag...))
 	grown.attempts = 3
@@ -150,7 +155,7 @@ func startOverRows() []misbehavior {
 		surplus("206-more-total-unknown", original()[:100_000], "bytes 200000-249999/*"),
 		tail,
 		row("200-same", misbehavingCut, whole(tag...)),
-		changed, weak, none, end, grown, refuted, shrunk, damaged, early, other,
+		changed, weak, none, end, dated, grown, refuted, shrunk, damaged, early, other,
 		row("206-wrong-range", misbehavingCut, unread(part(100_000, total, tag...)), whole(tag...)),
 		row("206-from-0", misbehavingCut, unread(part(0, total, tag...)), whole(tag...)),
 		row("206-without-range", misbehavingCut, unread(respond(http.StatusPartialContent, original(), tag...)), whole(tag...)),

@@ -30,8 +30,8 @@ func (p *Provider) openPart(c *call, resp *http.Response) (*backup.Export, error
 // only if the validator holds (RFC 9110 §14.2); most don't repeat it then.
 func (p *Provider) openEnd(c *call, resp *http.Response) (*backup.Export, error) {
 	fields := resp.Header.Values("Content-Range")
-	repeated := len(resp.Header.Values("Etag")) > 0
-	if len(fields) != 1 || repeated && !confirms(resp.Header, c.req.Validator) {
+	silent := isStrongETag(c.req.Validator) && len(resp.Header.Values("Etag")) == 0
+	if len(fields) != 1 || !silent && !confirms(resp.Header, c.req.Validator) {
 		return nil, errNoPart
 	}
 	r, err := parseContentRange(fields[0])
