@@ -149,7 +149,11 @@ func startOverRows() []misbehavior {
 	tail := row("200-of-a-part", 0, respond(http.StatusOK, original()[misbehavingCut:],
 		append(tag, "Content-Range", "bytes 200000-299999/300000", "Content-Length", "100000")...), whole(tag...))
 	tail.unasked = true
+	// It has nothing to say to the question for a part, which isn't to say that there is nothing.
+	nothing := row("204-of-a-part", misbehavingCut, respond(http.StatusNoContent, nil), whole(tag...))
+	nothing.provider = allowEmpty
 	return []misbehavior{
+		nothing,
 		surplus("206-whole", original(), "bytes 200000-299999/300000"),
 		surplus("206-more", original()[:100_000], "bytes 200000-249999/300000"),
 		surplus("206-more-total-unknown", original()[:100_000], "bytes 200000-249999/*"),

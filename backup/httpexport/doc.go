@@ -37,8 +37,8 @@
 //     it starts over. One with the Content-Range of a part is no such answer.
 //   - 416 that gives N as the whole length means that nothing was missing but the
 //     end: an empty body follows.
-//   - A 200, 206 or 416 that fits in none of these ways is never joined to what is
-//     stored. The export is asked for once more, without a range, and starts over.
+//   - A 200, 206 or 416 that fits in none of these ways, or a 204, is never joined to
+//     what is stored. The export is asked for once more, without a range, and starts over.
 //
 // A 206 that stops before the end of the export (RFC 9110 §15.3.7 lets a source
 // do so) ends with io.ErrUnexpectedEOF, so that the next attempt goes on behind

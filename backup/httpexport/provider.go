@@ -104,6 +104,8 @@ func (p *Provider) open(c *call, resp *http.Response) (*backup.Export, error) {
 		return nil, backup.Permanent(err, statusHints[http.StatusPartialContent])
 	case resp.StatusCode == http.StatusOK:
 		return p.openBody(c, resp, 0, resp.ContentLength, resp.ContentLength)
+	case c.part && resp.StatusCode == http.StatusNoContent: // of what follows the part, or of the whole?
+		return nil, errNoPart
 	case resp.StatusCode == http.StatusNoContent:
 		return emptyExport(resp, 0, "", p.declaredType()), nil
 	case c.part && resp.StatusCode == http.StatusPartialContent:
