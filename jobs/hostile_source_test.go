@@ -31,7 +31,7 @@ func TestHostileSources(t *testing.T) {
 	t.Parallel()
 	for round := range envtest.Count(1, 50) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			random := rand.New(rand.NewPCG(uint64(round), 0)) // what may go wrong is the same each time
+			random := rand.New(rand.NewPCG(uint64(round)+2, 0)) // each time the same, and ones that found the defects that are known
 			if envtest.Soak() || os.Getenv("BACKUP_TEST_SEED") != "" {
 				random = seeded(t)
 			}
