@@ -103,12 +103,12 @@ type statsCollector struct {
 	fresh func(context.Context) (*backup.Freshness, error)
 	log   *slog.Logger
 
-	turn  chan struct{} // holds a value while nobody counts; guards what follows
+	turn  chan struct{}     // holds a value while nobody counts; guards what follows
 	last  *backup.Stats     // nil before the first count
 	then  *backup.Freshness // nil before the first look
-	at    time.Time // of last
-	next  time.Time // when to count again
-	up    float64   // whether the latest count worked
+	at    time.Time         // of last
+	next  time.Time         // when to count again
+	up    float64           // whether the latest count worked
 	descs statsDescs
 }
 
