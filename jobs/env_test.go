@@ -145,6 +145,12 @@ func (b *bundle) work(change ...func(*Config, *river.Config)) (stop func()) {
 	return stop
 }
 
+// unhurried leaves out River's rescuer, which takes a job for a dead worker's that is
+// a second old and not claimed yet, as on a machine that does too much at once.
+func unhurried(_ *Config, rc *river.Config) {
+	rc.JobTimeout, rc.RescueStuckJobsAfter = 40*time.Second, 40*time.Second
+}
+
 func (b *bundle) riverClient(change ...func(*Config, *river.Config)) (*river.Client[pgx.Tx], *Workers) {
 	b.Helper()
 	cfg := testConfig()

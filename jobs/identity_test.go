@@ -33,9 +33,7 @@ func TestTakesItsOwnTasksBack(t *testing.T) {
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
 
-	client, w := b.riverClient(stable, func(_ *Config, rc *river.Config) {
-		rc.JobTimeout, rc.RescueStuckJobsAfter = 40*time.Second, 40*time.Second
-	})
+	client, w := b.riverClient(stable, unhurried)
 	stop, err := w.TakeBack(b.ctx)
 	require.NoError(t, err)
 	t.Cleanup(stop)
