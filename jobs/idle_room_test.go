@@ -19,6 +19,7 @@ func TestRoomStaysIdle(t *testing.T) {
 	}})
 	b.work()
 	b.work()
+	const patience = 20 * time.Second // of a room that is lost a minute goes by
 	var longest time.Duration
 	for round := range envtest.Count(20, 300) {
 		began := time.Now()
@@ -28,9 +29,9 @@ func TestRoomStaysIdle(t *testing.T) {
 		for _, id := range ids {
 			b.waitFor(id, 2*time.Minute, func(now *backup.Backup) bool { return now.State.Terminal() })
 		}
-		if longest = max(longest, time.Since(began)); longest > 5*time.Second {
+		if longest = max(longest, time.Since(began)); longest > patience {
 			break
 		}
 	}
-	require.Less(t, longest, 5*time.Second)
+	require.Less(t, longest, patience)
 }
