@@ -62,21 +62,8 @@ func TestStepThatKillsItsWorkers(t *testing.T) {
 				_, err := step.claim(b.ledger, b.ctx, id, claim(b.job(id, "")))
 				return err
 			}
-			var early *backup.EarlyError
+			b.dieAsOftenAsMay(try)
 			var leased *backup.LeasedError
-			require.NoError(t, try())
-			for n := 1; n < 20; n++ {
-				require.ErrorAs(t, try(), &leased)
-				wait := time.Duration(0)
-				if n > 2 {
-					wait = min(time.Minute<<(n-3), time.Hour)
-					b.died(wait - 30*time.Second)
-					require.ErrorAs(t, try(), &early, "%d died", n)
-					require.InDelta(t, 30, early.Remaining.Seconds(), 15)
-				}
-				b.died(wait + time.Second)
-				require.NoError(t, try(), "%d died", n)
-			}
 			require.ErrorAs(t, try(), &leased, "the last one is alive")
 			b.died(time.Second)
 			var idle *backup.IdleError

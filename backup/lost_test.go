@@ -28,19 +28,7 @@ func TestTaskThatKillsItsWorkers(t *testing.T) {
 		_, err := b.ledger.ClaimTask(b.ctx, args, claim(job))
 		return err
 	}
-	var early *backup.EarlyError
-	require.NoError(t, try())
-	for n := 1; n < 20; n++ {
-		wait := time.Duration(0)
-		if n > 2 {
-			wait = min(time.Minute<<(n-3), time.Hour)
-			b.died(wait - 30*time.Second)
-			require.ErrorAs(t, try(), &early, "%d died", n)
-			require.InDelta(t, 30, early.Remaining.Seconds(), 15)
-		}
-		b.died(wait + time.Second)
-		require.NoError(t, try(), "%d died", n)
-	}
+	b.dieAsOftenAsMay(try)
 	b.died(24 * time.Hour)
 	var idle *backup.IdleError
 	require.ErrorAs(t, try(), &idle)
@@ -126,5 +114,25 @@ func TestWaitsHoldWhenTheWorkerDies(t *testing.T) {
 			require.Equal(t, backup.TaskPending, b.get(id).Tasks[0].State)
 			b.claim(id, "db") // when it is due
 		})
+	}
+}
+
+// dieAsOftenAsMay claims twenty times, and has each worker but the last one die.
+func (b *bundle) dieAsOftenAsMay(try func() error) {
+	b.Helper()
+	var early *backup.EarlyError
+	var leased *backup.LeasedError
+	require.NoError(b, try())
+	for n := 1; n < 20; n++ {
+		require.ErrorAs(b, try(), &leased)
+		wait := time.Duration(0)
+		if n > 2 {
+			wait = min(time.Minute<<(n-3), time.Hour)
+			b.died(wait - 30*time.Second)
+			require.ErrorAs(b, try(), &early, "%d died", n)
+			require.InDelta(b, 30, early.Remaining.Seconds(), 15)
+		}
+		b.died(wait + time.Second)
+		require.NoError(b, try(), "%d died", n)
 	}
 }
